@@ -1,0 +1,26 @@
+"""telltime learns visual representations from time, measures them, and puts them to work.
+
+>>> import telltime
+>>> model = telltime.load("runs/tclr")              # a run, a saved model or a published checkpoint
+>>> model.embed(telltime.Video("clip.mp4"))         # float32 [1, D]
+>>> model.save("my-model")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Model", "Video", "load"]
+
+if TYPE_CHECKING:
+    from telltime.checkpoints.model import Model, load
+    from telltime.media.video import Video
+
+_HOMES = {"Video": "telltime.media.video", "Model": "telltime.checkpoints.model", "load": "telltime.checkpoints.model"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names on first use, so that ``import telltime`` costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'telltime' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,1 @@
+"""Networks from clips to feature maps; one architecture, one file."""

@@ -1,0 +1,1 @@
+"""Folder layouts to tables of records; one data set, one file."""

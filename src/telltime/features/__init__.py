@@ -1,0 +1,1 @@
+"""Embeddings over a data set, computed once and kept."""

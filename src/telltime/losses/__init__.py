@@ -1,0 +1,1 @@
+"""Pure functions of tensors, each with its formula and source."""

@@ -1,0 +1,1 @@
+"""Files to tensors and back: videos, frame folders, images; typed errors and limits."""

@@ -1,0 +1,1 @@
+"""The published methods: each a module with four verbs."""

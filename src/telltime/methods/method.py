@@ -1,0 +1,49 @@
+"""What the loop knows of a method: four verbs, and how an item is read."""
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from telltime.clips.item import ItemReader
+
+Batch = dict[str, Tensor]
+
+
+class Step(NamedTuple):
+    """What one training step gives: the loss to descend, and numbers to log (0-d tensors, detached, no host sync)."""
+
+    loss: Tensor
+    logs: dict[str, Tensor]
+
+
+class Embedding(NamedTuple):
+    """What a model says of clips.
+
+    Attributes:
+        map: float ``[N, C, T', H', W']``, the backbone's feature map.
+        slices: float ``[N, C, T']``, averaged over space.
+        pooled: float ``[N, C]``, averaged over space and time.
+    """
+
+    map: Tensor
+    slices: Tensor
+    pooled: Tensor
+
+
+class Method(Protocol):
+    """A ``torch.nn.Module`` with four verbs and a reader of items."""
+
+    reader: ItemReader
+
+    def views(self, batch: Batch, generator: torch.Generator) -> Any:
+        """uint8 batch, on the device, to the float views ``forward`` takes."""
+
+    def forward(self, views: Any) -> Step:
+        """The loss of a batch of views."""
+
+    def embed(self, clip: Tensor) -> Embedding:
+        """Float clips ``[N, 3, T, H, W]`` to features."""
+
+    def after_step(self) -> None:
+        """What follows an optimiser step (moving averages, queues)."""

@@ -1,0 +1,1 @@
+"""Tables, plots and film strips in one self-contained page."""

@@ -1,0 +1,1 @@
+"""Evaluation protocols: settings and a metric, returning a Result."""

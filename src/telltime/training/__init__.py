@@ -1,0 +1,1 @@
+"""The only loop, its schedules, its exact resume and what it writes."""
