@@ -1,12 +1,13 @@
 """What every evaluation returns and writes."""
 
 import json
-import os
 import platform
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from telltime.media.files import whole
 
 
 @dataclass
@@ -41,11 +42,9 @@ class Result:
 
     def write(self, folder: Path) -> Path:
         """Write ``folder/result.json`` whole and return its path."""
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / "result.json"
-        beside = path.with_suffix(f".{os.getpid()}.tmp")
-        beside.write_text(json.dumps(self.to_json(), indent=2) + "\n")
-        os.replace(beside, path)
+        with whole(path) as beside:
+            beside.write_text(json.dumps(self.to_json(), indent=2) + "\n")
         return path
 
 
