@@ -1,5 +1,7 @@
 """Image networks of timm on videos: every frame is embedded alone, and the embeddings are averaged."""
 
+from typing import Any
+
 import timm
 from torch import Tensor, nn
 
@@ -17,10 +19,10 @@ class FrameEncoder(nn.Module):
         self.name = name
         self.encoder = timm.create_model(name, pretrained=pretrained, num_classes=0)
         self.pretrained = False  # saved weights are loaded over it, so rebuilding needs no download
-        self.channels: int = getattr(self.encoder, "head_hidden_size", self.encoder.num_features)
+        self.channels = int(getattr(self.encoder, "head_hidden_size", None) or self.encoder.num_features)  # type: ignore[arg-type]
 
-    def values(self) -> dict[str, object]:
-        """What the network was trained on: ``size``, ``crop`` (share of the short side), ``mean`` and ``std`` in RGB."""
+    def values(self) -> dict[str, Any]:
+        """What it was trained on: ``size``, ``crop`` (share of the short side), ``mean`` and ``std`` of RGB in 0..1."""
         config = timm.data.resolve_model_data_config(self.encoder)
         return {
             "size": int(config["input_size"][-1]),
