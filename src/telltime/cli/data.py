@@ -81,13 +81,14 @@ def _with_progress(args: argparse.Namespace) -> dict[str, Any]:
 
 def show(report: dict[str, Any], console: "Console", most: int = 8) -> None:
     """Print a report of :func:`telltime.datasets.doctor.check`, at most ``most`` names of a kind."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     classes = f", {report['classes']} classes" if report["classes"] else ""
     console.print(Text.assemble((report["name"], "bold"), f" in {report['root']}: {report['videos']} videos{classes}"))
     if report["splits"]:
-        table = Table(pad_edge=False)
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for title in ("split", "fold", "listed", "present", "missing", "of published", "unreadable"):
             table.add_column(title, justify="left" if title == "split" else "right")
         for row in report["splits"]:

@@ -56,8 +56,8 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
             span = (start, end) if start > 0 else None
             records.append(Record(name, video, label, name.rpartition("_")[0] or None, span))
     notes = list(found.notes(expected=(".json",)))
-    if split == "all" and (strangers := shelf.unlisted()):
-        notes.append(f"{len(strangers)} videos are in no list and not used, e.g. {printable(strangers[0])}")
+    if split == "all":
+        notes += shelf.strays()
     return Table(NAME, split, root, classes, tuple(records), tuple(missing), PUBLISHED[split], notes=tuple(notes))
 
 

@@ -84,7 +84,7 @@ def _tables(source: Any, root: Path, annotation: str | Path | None) -> tuple[lis
                 tables.append(source.load(root, split, fold or 1, annotation))
             except DatasetError as error:
                 problems.append(str(error))
-    return tables, list(dict.fromkeys(problems))
+    return tables, list(dict.fromkeys(problems)) if tables else problems[:1]
 
 
 def _summary(table: Table, bad: set[str]) -> dict[str, Any]:

@@ -65,8 +65,7 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
     if archives := {s for s in found.archives() if s == ".rar"}:
         count = sum(found.others[s] for s in archives)
         notes.append(f"{count} .rar archives are not extracted; extract each into a folder named after its class")
-    if strangers := shelf.unlisted():
-        notes.append(f"{len(strangers)} videos are in no list and not used, e.g. {printable(strangers[0])}")
+    notes += shelf.strays()
     return Table(
         NAME, split, root, classes, tuple(records), tuple(missing), PUBLISHED[split], fold=fold, notes=tuple(notes)
     )

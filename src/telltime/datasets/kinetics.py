@@ -79,8 +79,8 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
             elif name not in records:
                 records[name] = Record(name, video, _label(entry.label, by_name), entry.group)
     notes = list(found.notes(expected=(".csv", ".txt")))
-    if split == "all" and (strangers := shelf.unlisted()):
-        notes.append(f"{len(strangers)} videos are in no list and not used, e.g. {printable(strangers[0])}")
+    if split == "all":
+        notes += shelf.strays()
     official = all(entry.stems for part in wanted for entry in entries[part])
     published = sum(len(entries[part]) for part in wanted) if official else None
     return Table(NAME, split, root, classes, tuple(records.values()), tuple(missing), published, notes=tuple(notes))

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-VIDEO_SUFFIXES = frozenset(
-    ".3gp .asf .avi .divx .dv .flv .gif .h264 .hevc .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .mxf"
-    " .ogm .ogv .rm .rmvb .ts .vob .webm .wmv .y4m".split()
-)
-IMAGE_SUFFIXES = frozenset(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
-ARCHIVE_SUFFIXES = frozenset(".7z .gz .rar .tar .tgz .xz .zip".split())
+_VIDEO = "3gp asf avi divx dv flv gif h264 hevc m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts mxf ogm ogv rm rmvb"
+_MORE = "ts vob webm wmv y4m"
+VIDEO_SUFFIXES = frozenset(f".{s}" for s in f"{_VIDEO} {_MORE}".split())
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+ARCHIVE_SUFFIXES = frozenset({".7z", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"})
 
 
 def printable(path: str | os.PathLike[str]) -> str:
@@ -154,9 +153,13 @@ class Shelf:
         self._taken.add(best)
         return self.found.root / best
 
-    def unlisted(self) -> list[str]:
-        """Videos on disk that no call of :meth:`find` asked for."""
-        return [v for v in self.found.videos if v not in self._taken]
+    def strays(self) -> tuple[str, ...]:
+        """A sentence on the videos on disk that no call of :meth:`find` asked for, if any."""
+        left = [v for v in self.found.videos if v not in self._taken]
+        if not left:
+            return ()
+        are = "video is" if len(left) == 1 else "videos are"
+        return (f"{len(left)} {are} in no list and not used, e.g. {printable(left[0])}",)
 
     def _stem(self, path: str, folder: bool = False) -> str:
         name = path.rpartition("/")[2]

@@ -6,7 +6,8 @@ Layout::
     ROOT/ucfTrainTestlist/classInd.txt, trainlist0{1,2,3}.txt, testlist0{1,2,3}.txt
 
 The class is the folder's name: ``HandstandPushups`` holds files named ``v_HandStandPushups_...``. Its number is the one
-in ``classInd.txt``, which is not alphabetical as a computer sorts. The number repeated in the train lists is checked only.
+in ``classInd.txt``, which is not alphabetical as a computer sorts. The number repeated in
+the train lists is only checked.
 """
 
 import re
@@ -55,7 +56,7 @@ def load(
     for part in SPLITS if split == "all" else (split,):
         path = lists / f"{part}list{fold:02d}.txt"
         wrong, twice = 0, 0
-        for line in _list(name, path, fold):
+        for line in _list(name, path):
             listed, number = _entry(line)
             folder = listed.split("/")[0]
             label = by_name.get(folder.casefold())
@@ -83,8 +84,8 @@ def load(
         if twice:
             notes.append(f"{twice} lines of {path.name} repeat a video; each is read once")
     notes += shelf.found.notes(expected=(".txt",))
-    if split == "all" and (strangers := shelf.unlisted()):
-        notes.append(f"{len(strangers)} videos are in no list and not used, e.g. {printable(strangers[0])}")
+    if split == "all":
+        notes += shelf.strays()
     train, test = PUBLISHED[fold]
     published = {"train": train, "test": test, "all": train + test}[split] if name == NAME else None
     return Table(name, split, root, classes, tuple(records), tuple(missing), published, fold=fold, notes=tuple(notes))
@@ -126,11 +127,9 @@ def _classes(path: Path) -> tuple[str, ...]:
     return tuple(numbered[i] for i in sorted(numbered))
 
 
-def _list(name: str, path: Path, fold: int) -> list[str]:
+def _list(name: str, path: Path) -> list[str]:
     if not path.is_file():
-        raise DatasetError(
-            f"{name}: there is no {printable(path)}; fold {fold} needs it, unpack the official lists or choose another --fold"
-        )
+        raise DatasetError(f"{name}: there is no {printable(path)}; unpack the official lists or choose another --fold")
     return lines(path)
 
 
