@@ -7,20 +7,18 @@ import torch
 from torch import Tensor, nn
 
 
-def parameter_groups(module: nn.Module, weight_decay: float, decay_norms: bool = True) -> list[dict[str, Any]]:
-    """Groups for an optimiser from ``torch.optim``.
+def parameter_groups(module: nn.Module, decay_norms: bool = True) -> list[dict[str, Any]]:
+    """Groups for an optimiser from ``torch.optim``, of the parameters that need a gradient.
 
-    Args:
-        module: whose parameters that need a gradient are grouped.
-        weight_decay: of the parameters that decay.
-        decay_norms: whether biases and the scales of norms (parameters of fewer than two dimensions) decay too.
+    Unless ``decay_norms``, biases and the scales of norms (parameters of fewer than two dimensions) are a group of
+    their own without weight decay.
     """
     wanted = [p for p in module.parameters() if p.requires_grad]
     if decay_norms:
-        return [{"params": wanted, "weight_decay": weight_decay}]
+        return [{"params": wanted}]
     flat = [p for p in wanted if p.ndim < 2]
     deep = [p for p in wanted if p.ndim >= 2]
-    groups = [{"params": deep, "weight_decay": weight_decay}, {"params": flat, "weight_decay": 0.0}]
+    groups = [{"params": deep}, {"params": flat, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 
 
