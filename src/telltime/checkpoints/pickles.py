@@ -7,8 +7,8 @@ was let in. Here a name in the file stays a name (:class:`Global`). Making an ob
 * an :class:`Inert` stand-in, where the name is a class by its spelling: kept, never run;
 * :class:`UnsafePickle` otherwise: an unknown function is being called.
 
-Names of Python's standard library (``os.system``, ``builtins.exec``, ...) are refused on sight, but for a few modules of
-plain data: only an attack has a use for them in a checkpoint.
+Names of Python's standard library (``os.system``, ``builtins.exec``, ...) are refused on sight, but for a few modules
+of plain data: only an attack has a use for them in a checkpoint.
 """
 
 import pickletools
