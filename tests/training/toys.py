@@ -1,0 +1,97 @@
+"""A method and a loader small enough to train in milliseconds, with everything a loop can get wrong in them."""
+
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from telltime.methods.method import Batch, Step
+
+
+class Toy(nn.Module):
+    """Regression with noise from the generator, dropout from the global state, a buffer and a 3-D convolution."""
+
+    def __init__(self, width: int = 4, dropout: float = 0.3, slow: float = 0.0) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(1, width, 3, padding=1)
+        self.norm = nn.BatchNorm3d(width)
+        self.drop = nn.Dropout(dropout)
+        self.out = nn.Linear(width, 1)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.slow = slow
+
+    def views(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        clips = batch["clips"].float()
+        noise = torch.randn(clips.shape, generator=generator, device=clips.device)
+        return clips + 0.1 * noise, batch["label"].float()
+
+    def forward(self, views: tuple[Tensor, Tensor]) -> Step:
+        clips, label = views
+        x = self.drop(self.norm(self.conv(clips)).relu().mean((2, 3, 4)))
+        error = self.out(x).squeeze(1).float() - label
+        return Step(error.square().mean(), {"absolute": error.detach().abs().mean()})
+
+    def after_step(self) -> None:
+        self.steps += 1
+        time.sleep(self.slow)
+
+
+class Plain(nn.Module):
+    """A mean of squares with nothing drawn and no batch statistics: splitting its batch must change nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(3, 1)
+
+    def views(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return batch["clips"].float().flatten(1)[:, :3], batch["label"].float()
+
+    def forward(self, views: tuple[Tensor, Tensor]) -> Step:
+        x, label = views
+        return Step((self.out(x).squeeze(1) - label).square().mean(), {})
+
+    def after_step(self) -> None:
+        pass
+
+
+class ToyLoader:
+    """``count`` items in an order drawn from the epoch; ``world`` processes take turns in each batch."""
+
+    def __init__(
+        self,
+        count: int = 22,
+        batch_size: int = 4,
+        empty: tuple[int, ...] = (),
+        rank: int = 0,
+        world: int = 1,
+        fail_at: int | None = None,
+    ) -> None:
+        self.count, self.batch_size, self.empty, self.fail_at = count, batch_size, empty, fail_at
+        self.rank, self.world = rank, world
+
+    def __len__(self) -> int:
+        return -(-self.count // self.batch_size)
+
+    def epoch(self, epoch: int, skip_batches: int = 0) -> Iterator[Batch | None]:
+        order = torch.randperm(self.count, generator=torch.Generator().manual_seed(epoch))
+        for number in range(skip_batches, len(self)):
+            if number == self.fail_at:
+                raise OSError("the disk is gone")
+            if number in self.empty:
+                yield None
+                continue
+            index = order[number * self.batch_size : (number + 1) * self.batch_size][self.rank :: self.world]
+            yield {"index": index, "clips": clips(index), "label": index % 3} if len(index) else None
+
+
+def clips(index: Tensor) -> Tensor:
+    """A small clip of each index, always the same."""
+    made = [torch.randn(1, 4, 5, 5, generator=torch.Generator().manual_seed(int(i))) for i in index]
+    return torch.stack(made)
+
+
+def toy(kind: type[nn.Module] = Toy, seed: int = 0, **arguments: float) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return kind(**arguments)
