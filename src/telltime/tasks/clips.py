@@ -1,9 +1,9 @@
-"""From a loader's batches to what a network takes, in the evaluations that augment."""
+"""What evaluations that train share: batches as a network takes them, and a layer on top of it."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from telltime.checkpoints.model import ClipSpec
+from telltime.checkpoints.model import ClipSpec, Model
 from telltime.clips.item import Item
 from telltime.views.tclr import augment
 
@@ -33,3 +33,15 @@ def normalised(clips: Tensor, clip: ClipSpec) -> Tensor:
         if values is not None:
             clips = change(clips, clips.new_tensor(values).view(3, 1, 1, 1))
     return clips
+
+
+def channels_of(model: Model) -> int:
+    """Length of a model's pooled features."""
+    return int(getattr(model.backbone, "channels"))  # noqa: B009, a module's attributes are typed as tensors
+
+
+def new_classifier(channels: int, classes: int, seed: int) -> nn.Linear:
+    """A linear layer with the usual initialisation, from a seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Linear(channels, classes)

@@ -21,7 +21,7 @@ from telltime.clips.loader import ClipLoader
 from telltime.datasets.record import DatasetError, Table
 from telltime.features.embed import FeatureSet
 from telltime.metrics.classification import validation_loss
-from telltime.tasks.clips import augmented
+from telltime.tasks.clips import augmented, channels_of, new_classifier
 from telltime.tasks.measuring import (
     Reading,
     class_notes,
@@ -86,13 +86,6 @@ class PaperProbe:
         return F.linear(features.pooled, weight, bias)
 
 
-def new_classifier(channels: int, classes: int, seed: int) -> nn.Linear:
-    """A linear layer with the usual initialisation, from a seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return nn.Linear(channels, classes)
-
-
 def linear_paper(
     model: Model,
     train: Table,
@@ -124,7 +117,7 @@ def linear_paper(
     loader = ClipLoader(
         train.records, reader, batch, seed, workers=reading.workers, policy=reading.policy, limits=reading.limits
     )
-    channels = int(model.backbone.channels)
+    channels = channels_of(model)
     probe = PaperProbe(model.to(place), new_classifier(channels, len(train.classes), seed).to(place))
     schedule, curves = ProbeSchedule(), _Curves()
     best: tuple[Tensor, FeatureSet, dict[str, float], int] | None = None
@@ -167,7 +160,7 @@ def linear_paper(
         model=describe_model(model, name),
         data=describe_data((train, test)),
         records=len(train) + len(asked),
-        dropped=reading.dropped(),
+        dropped=len(reading.policy),
         seconds=time.monotonic() - started,
         details=class_details(logits, asked.present, train, asked.table) | {"notes": notes, "curves": curves.values},
     )
