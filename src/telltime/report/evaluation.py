@@ -9,8 +9,8 @@ A task fills these keys of ``Result.details``; every one may be absent:
 ``per_class``
     class name to score, a share between 0 and 1.
 ``neighbours``
-    a list of ``{"query": {"id", "label", "frames"}, "hits": [{"id", "label", "score", "frames", "correct"}]}``, best hit
-    first; ``label`` is a class name or ``None``, ``frames`` uint8 ``[n, 3, H, W]`` RGB or ``None``.
+    a list of ``{"query": {"id", "label", "frames"}, "hits": [{"id", "label", "score", "frames", "correct"}]}``, the
+    best hit first; ``label`` is a class name or ``None``, ``frames`` uint8 ``[n, 3, H, W]`` RGB or ``None``.
 ``curves``
     name to a list of values, one an epoch (or to (positions, values)).
 ``chance``
