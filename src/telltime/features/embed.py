@@ -133,7 +133,17 @@ def embed_table(
     todo = [i for i, record in enumerate(table.records) if store.mark(record.id) != marks[i]]
     if todo:
         part = table.take(todo)
-        rows = _compute(model, part, reader, policy or BadMedia(), workers, batch, limits or Limits(), device, progress)
+        rows = _compute(
+            model,
+            part,
+            reader,
+            BadMedia() if policy is None else policy,
+            workers,
+            batch,
+            Limits() if limits is None else limits,
+            device,
+            progress,
+        )
         _keep(store, rows, part, [marks[i] for i in todo])
     kept = [i for i, record in enumerate(table.records) if store.mark(record.id) == marks[i]]
     dropped = {record.id for record in table.records} - {table.records[i].id for i in kept}

@@ -124,7 +124,7 @@ def finetune(
     """Accuracy of the fine-tuned network after its last epoch.
 
     Metrics: ``top1``, ``top5``, ``mean_class_top1`` of test videos. Details: ``confusion``, ``classes``, ``per_class``,
-    ``chance``, ``curves``, ``notes``. With other than the published 16 epochs the rate drops at the same shares of them.
+    ``chance``, ``curves``, ``notes``. With other than the published 16 epochs the rate drops at the same shares.
 
     Args:
         model: not changed; a copy is trained.

@@ -1,10 +1,11 @@
 """TCLR's linear evaluation as its authors' program does it.
 
-The convolutions are fixed, but batch norms stay in training mode while the classifier is trained: the network normalises
-with the statistics of each batch, and its running statistics drift to the new data; the test uses the drifted ones.
-One random clip a video and epoch under light augmentation, Adam at 1e-2, batches of 32, the learning rate a tenth when
-the training loss got worse three times, an end below 1e-5. The test videos are scored at ten positions after epochs 6 and
-11 to 49, and the published number is the best of these, chosen on the test set; the last one is given beside it.
+The convolutions are fixed, but batch norms stay in training mode while the classifier is trained: the network
+normalises with the statistics of each batch, and its running statistics drift to the new data; the test uses the
+drifted ones. One random clip a video and epoch under light augmentation, Adam at 1e-2, batches of 32, the learning rate
+a tenth when the training loss got worse three times, an end below 1e-5. The test videos are scored at ten positions
+after epochs 6 and 11 to 49, and the published number is the best of these, chosen on the test set; the last one is given
+beside it.
 """
 
 import copy
@@ -102,8 +103,8 @@ def linear_paper(
     """Accuracy by the published program; labels count from 0, and there are as many outputs as classes.
 
     Metrics: ``top1`` and ``top5`` of the best validated epoch (as published: chosen on the test set), ``top1_last`` and
-    ``top5_last`` of the last one, ``best_epoch``, ``validation_loss``. Details as for ``frozen``, of the best epoch, and
-    ``curves``. Test features change with every epoch and are not cached.
+    ``top5_last`` of the last one, ``best_epoch``, ``validation_loss``. Details as for ``frozen``, of the best epoch,
+    and ``curves``. Test features change with every epoch and are not cached.
 
     Args:
         epochs: at most; the last one is always validated.
@@ -150,8 +151,8 @@ def linear_paper(
     last = {"top1_last": scores["top1"], "top5_last": scores["top5"], "epochs": float(epoch + 1)}
     notes = [*partial_notes((train, test)), *class_notes(train, asked.table, "training split")]
     notes.append(
-        f"Published protocol: batch norms in training mode; top1 is the best of the validated epochs (epoch {best_epoch}), "
-        "chosen on the test set; top1_last is the last epoch's."
+        "Published protocol: batch norms in training mode; top1 is the best of the validated epochs "
+        f"(epoch {best_epoch}), chosen on the test set; top1_last is the last epoch's."
     )
     return Result(
         task="linear",
