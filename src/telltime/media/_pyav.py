@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import av.error
-import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from telltime.media._decoded import DecodedFrame, Upright
 from telltime.media._diagnose import not_a_video
 from telltime.media._packets import Identity, PacketTable, TimeOrder
 from telltime.media.errors import DecodeTimeout, MediaError, MediaNotFound, Unreadable
@@ -19,6 +18,8 @@ from telltime.media.frames import Deadline, Limits, Probe
 
 _NOT_VIDEO = {"concat", "concatf", "dash", "hls", "hls,applehttp", "tty"}
 """Formats that are lists of other files, or text drawn as pictures."""
+
+_NO_TIMES = av.format.Flags.no_timestamps.value
 
 
 class _Misordered(Exception):
@@ -97,8 +98,8 @@ class PyAVSource:
     def _scan(self, deadline: Deadline) -> Probe:
         context = self._stream.codec_context
         width, height = context.width, context.height
-        tells_order = self._container.format.name.startswith("mov,mp4")
-        table = PacketTable(context.name, bool(context.has_b_frames) and not tells_order)
+        untold = self._container.format.name == "avi" or self._container.format.flags & _NO_TIMES
+        table = PacketTable(context.name, bool(context.has_b_frames and untold))
         if table.needs_data and context.extradata:
             table.look(context.extradata)
         seen_upright = self._container.format.name == "avi"
@@ -109,7 +110,7 @@ class PyAVSource:
                 if not packet.size:
                     continue
                 data = bytes(packet) if table.needs_data else b""
-                table.add(_identity(packet), packet.is_keyframe, packet.is_discard, data)
+                table.add(_identity(packet), packet.dts, packet.is_keyframe, packet.is_discard, data)
                 self._limits.check_frames(self._path, table.frames)
                 duration = packet.duration or duration
                 if not seen_upright:
@@ -143,7 +144,7 @@ class PyAVSource:
             return True
         return False
 
-    def read(self, wanted: list[int], deadline: Deadline) -> Iterator["PyAVPicture"]:
+    def read(self, wanted: list[int], deadline: Deadline) -> Iterator[DecodedFrame]:
         """The frames ``wanted`` that decode; see :class:`telltime.media.frames.Source`."""
         self.probe(deadline)
         self.fault = None
@@ -157,7 +158,7 @@ class PyAVSource:
             if wanted:
                 yield from self._in_order(wanted[::-1], deadline)
 
-    def _by_time(self, order: TimeOrder, left: list[int], deadline: Deadline) -> Iterator["PyAVPicture"]:
+    def _by_time(self, order: TimeOrder, left: list[int], deadline: Deadline) -> Iterator[DecodedFrame]:
         """Jump to the keyframe before each frame; ``left`` (descending) loses what is given or cannot be."""
         base = self._stream.time_base or Fraction(1, 25)
         while left:
@@ -174,7 +175,13 @@ class PyAVSource:
                     expected += 1
                     if index == left[-1]:
                         left.pop()
-                        yield PyAVPicture(self, frame, index, float((order.pts[index] - order.pts[0]) * base))
+                        yield DecodedFrame(
+                            self._reformatter,
+                            self._upright,
+                            frame,
+                            index,
+                            float((order.pts[index] - order.pts[0]) * base),
+                        )
                         if not left or order.start(left[-1]) > fed + 1:
                             break
                 else:
@@ -185,7 +192,7 @@ class PyAVSource:
                 while left and order.start(left[-1]) <= broken:
                     left.pop()
 
-    def _in_order(self, left: list[int], deadline: Deadline) -> Iterator["PyAVPicture"]:
+    def _in_order(self, left: list[int], deadline: Deadline) -> Iterator[DecodedFrame]:
         """Count the frames from the first on, where the file's times are of no use."""
         assert self._probe is not None
         self._go_to(0)
@@ -194,7 +201,7 @@ class PyAVSource:
             for _, frame in self._decode(deadline):
                 if count == left[-1]:
                     left.pop()
-                    yield PyAVPicture(self, frame, count, count / self._probe.rate)
+                    yield DecodedFrame(self._reformatter, self._upright, frame, count, count / self._probe.rate)
                     if not left:
                         return
                 count += 1
@@ -279,7 +286,7 @@ def _chain(first: Any, rest: Any) -> Any:
 
 
 def _identity(packet: Any) -> Identity:
-    return packet.pts, packet.dts, packet.pos, packet.size
+    return packet.pts, packet.size
 
 
 def _permission(path: Path, error: Exception) -> str:
@@ -301,53 +308,3 @@ def _picture_stream(path: Path, container: Any) -> Any:
     if not stream.codec_context.width or not stream.codec_context.height:
         raise Unreadable(path, "the video stream has no picture size")
     return stream
-
-
-@dataclass(frozen=True, slots=True)
-class Upright:
-    """How stored pictures are turned and mirrored to be shown."""
-
-    degrees: int = 0
-    swaps: bool = False
-    mirror_x: bool = False
-    mirror_y: bool = False
-
-    @classmethod
-    def of(cls, frame: Any) -> "Upright":
-        """From a frame's display matrix ``[[a, b, u], [c, d, v], ...]``: shown x = a x + c y, shown y = b x + d y."""
-        data = frame.side_data.get("DISPLAYMATRIX")
-        if data is None:
-            return cls()
-        a, b, _, c, d = np.frombuffer(bytes(data), dtype=np.int32)[:5].tolist()
-        swaps = abs(b) > abs(a)
-        return cls(frame.rotation, swaps, (c if swaps else a) < 0, (b if swaps else d) < 0)
-
-    def stored(self, shown: np.ndarray) -> np.ndarray:
-        """The view of a shown picture ``[H, W, 3]`` that has the axes of the stored one."""
-        if self.mirror_x:
-            shown = shown[:, ::-1]
-        if self.mirror_y:
-            shown = shown[::-1]
-        return shown.transpose(1, 0, 2) if self.swaps else shown
-
-
-def rescale(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    """An RGB picture uint8 ``[H, W, 3]`` in another size, the way FFmpeg scales."""
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-    return frame.reformat(width, height, threads=1).to_ndarray()
-
-
-class PyAVPicture:
-    """One decoded frame."""
-
-    def __init__(self, source: PyAVSource, frame: Any, index: int, seconds: float) -> None:
-        self._source, self._frame = source, frame
-        self.index, self.seconds = index, seconds
-
-    def write(self, rows: np.ndarray) -> None:
-        """Convert to RGB, and scale if ``rows`` is smaller, in one pass."""
-        stored = self._source._upright.stored(rows)
-        height, width, _ = stored.shape
-        picture = self._source._reformatter.reformat(self._frame, width, height, "rgb24", threads=1)
-        plane = picture.planes[0]
-        stored[...] = np.ndarray((height, width, 3), np.uint8, plane, strides=(plane.line_size, 3, 1))
