@@ -38,7 +38,7 @@ def check(
           ``missing`` names ids, ``share`` is present / published (``None`` without a published size), ``unreadable``
           counts;
         - ``videos``: different files present; ``media``: their ``frames`` (min, median, max), ``sizes``, ``rates``;
-        - ``unreadable``: ``{id, path, reason}`` for each of which no first frame decodes; ``damaged``: the same for each
+        - ``unreadable``: ``{id, path, reason}`` where the first frame does not decode; ``damaged``: the same for each
           that breaks off before its last frame; ``decoded``: whether they were opened;
         - ``notes``: sentences on what was seen; ``problems``: sentences on what is wrong.
 
