@@ -45,6 +45,17 @@ def test_what_is_missing_and_unreadable_is_named(ailing: Path) -> None:
     json.dumps(report)
 
 
+def test_a_video_that_breaks_off_is_said(tmp_path: Path) -> None:
+    frames = list(np.random.RandomState(0).randint(0, 255, (40, 48, 64, 3)).astype(np.uint8))
+    for name in ("whole", "cut"):
+        write_video(tmp_path / f"{name}.avi", frames, codec="ffv1")
+    path = tmp_path / "cut.avi"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    report = check("folder", tmp_path)
+    assert [e["id"] for e in report["damaged"]] == ["cut.avi"]
+    assert "does not decode" in report["notes"][-1]
+
+
 def test_without_decoding_nothing_is_opened(ailing: Path) -> None:
     report = check("ucf101", ailing, decode=False)
     assert report["unreadable"] == []

@@ -144,6 +144,7 @@ def test_strips_refuse_other_arrays(frames: np.ndarray) -> None:
 
 
 def test_strips_take_tensors() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     frames = torch.zeros(2, 3, 8, 8, dtype=torch.uint8).to(memory_format=torch.channels_last)
     assert encode(frames) == encode(frames.numpy())
