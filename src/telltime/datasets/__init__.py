@@ -52,9 +52,9 @@ def load(
     table: Table = module(name).load(root, split, fold, annotation)
     if not table.records:
         first = f", the first one is {table.missing[0]}" if table.missing else ""
-        archives = next((f"; {note}" for note in table.notes if "archive" in note or "known video suffix" in note), "")
+        seen = next((f"; {note}" for note in table.notes if " not read" in note), "")
         raise DatasetError(
             f"{name}: none of the {len(table.missing)} videos listed for split {split!r} is below"
-            f" {printable(Path(root))}{first}{archives}; 'telltime data check {name}' tells what is there"
+            f" {printable(Path(root))}{first}{seen}; 'telltime data check {name}' tells what is there"
         )
     return table

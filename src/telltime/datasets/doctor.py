@@ -27,7 +27,7 @@ def check(
         name: a key of :data:`telltime.datasets.NAMES`.
         root: folder of the data set.
         annotation: where the lists are, if not below ``root``.
-        decode: open every video, count its frames and decode the first one.
+        decode: open every video, count its frames and decode the first and the last one.
         progress: called with videos done and videos in all.
 
     Returns:
@@ -38,7 +38,8 @@ def check(
           ``missing`` names ids, ``share`` is present / published (``None`` without a published size), ``unreadable``
           counts;
         - ``videos``: different files present; ``media``: their ``frames`` (min, median, max), ``sizes``, ``rates``;
-        - ``unreadable``: ``{id, path, reason}`` for each; ``decoded``: whether they were opened;
+        - ``unreadable``: ``{id, path, reason}`` where the first frame does not decode; ``damaged``: the same for each
+          that breaks off before its last frame; ``decoded``: whether they were opened;
         - ``notes``: sentences on what was seen; ``problems``: sentences on what is wrong.
 
     Raises:
@@ -47,7 +48,7 @@ def check(
     source = module(name)
     tables, problems = _tables(source, Path(root), annotation)
     videos: dict[Path, Record] = {r.path: r for table in tables for r in table.records}
-    unreadable, media = _open_all(list(videos.values()), progress) if decode else ([], {})
+    unreadable, damaged, media = _open_all(list(videos.values()), progress) if decode else ([], [], {})
     bad = {entry["path"] for entry in unreadable}
     splits = [_summary(table, bad) for table in tables if table.split != "all"]
     missing = {m for table in tables for m in table.missing}
@@ -58,6 +59,9 @@ def check(
         problems.append(f"{len(missing)} listed {_videos(len(missing))} missing, e.g. {first}")
     if unreadable:
         problems.append(f"{len(unreadable)} {_videos(len(unreadable))} unreadable")
+    notes = list(dict.fromkeys(note for table in reversed(tables) for note in table.notes))
+    if damaged:
+        notes.append(f"{len(damaged)} of the videos break off early, e.g. {damaged[0]['id']}: {damaged[0]['reason']}")
     return {
         "name": name,
         "root": printable(Path(root)),
@@ -69,7 +73,8 @@ def check(
         "decoded": decode,
         "media": media,
         "unreadable": unreadable,
-        "notes": list(dict.fromkeys(note for table in reversed(tables) for note in table.notes)),
+        "damaged": damaged,
+        "notes": notes,
         "problems": problems,
     }
 
@@ -101,10 +106,14 @@ def _summary(table: Table, bad: set[str]) -> dict[str, Any]:
     }
 
 
-def _open_all(records: list[Record], progress: Progress | None) -> tuple[list[dict[str, str]], dict[str, Any]]:
+Troubles = list[dict[str, str]]
+
+
+def _open_all(records: list[Record], progress: Progress | None) -> tuple[Troubles, Troubles, dict[str, Any]]:
     from telltime.media.video import Video
 
-    unreadable: list[dict[str, str]] = []
+    unreadable: Troubles = []
+    damaged: Troubles = []
     frames: list[int] = []
     sizes: Counter[str] = Counter()
     rates: Counter[str] = Counter()
@@ -113,9 +122,12 @@ def _open_all(records: list[Record], progress: Progress | None) -> tuple[list[di
             video = Video(record.path)
             probe = video.probe()
             video.frames([0])
+            last = max(0, probe.frames - 1)
+            if last not in video.frames([last], partial=True).indices:
+                damaged.append(_trouble(record, f"frame {last} of {probe.frames} does not decode"))
         except (MediaError, OSError) as error:
             reason = error.reason if isinstance(error, MediaError) else str(error.strerror or error)
-            unreadable.append({"id": record.id, "path": printable(record.path), "reason": reason})
+            unreadable.append(_trouble(record, reason))
         else:
             frames.append(probe.frames)
             sizes[f"{probe.width}x{probe.height}"] += 1
@@ -123,9 +135,17 @@ def _open_all(records: list[Record], progress: Progress | None) -> tuple[list[di
         if progress:
             progress(done, len(records))
     if not frames:
-        return unreadable, {}
+        return unreadable, damaged, {}
     counted = {"min": min(frames), "median": median(frames), "max": max(frames)}
-    return unreadable, {"frames": counted, "sizes": dict(sizes.most_common()), "rates": dict(rates.most_common())}
+    return (
+        unreadable,
+        damaged,
+        {"frames": counted, "sizes": dict(sizes.most_common()), "rates": dict(rates.most_common())},
+    )
+
+
+def _trouble(record: Record, reason: str) -> dict[str, str]:
+    return {"id": record.id, "path": printable(record.path), "reason": reason}
 
 
 def _layout(docstring: str) -> str:

@@ -62,9 +62,6 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
                 continue
             records.append(Record(printable(listed), video, label, _source(head[0], title)))
     notes = list(found.notes(expected=(".txt",)))
-    if archives := {s for s in found.archives() if s == ".rar"}:
-        count = sum(found.others[s] for s in archives)
-        notes.append(f"{count} .rar archives are not extracted; extract each into a folder named after its class")
     notes += shelf.strays()
     return Table(
         NAME, split, root, classes, tuple(records), tuple(missing), PUBLISHED[split], fold=fold, notes=tuple(notes)

@@ -45,8 +45,11 @@ class Scan:
 
     def notes(self, expected: Iterable[str] = ()) -> tuple[str, ...]:
         """Sentences on what is no video; suffixes in ``expected`` (say ``.txt`` of split lists) are left out."""
-        strangers = {s: n for s, n in self.others.items() if s not in set(expected)}
+        strangers = {s: n for s, n in self.others.items() if s not in {*expected, *ARCHIVE_SUFFIXES}}
         said = list(self.troubles)
+        for suffix in self.archives():
+            count, example = self.others[suffix], printable(self.example[suffix])
+            said.append(f"{count} {suffix} not read (e.g. {example}); extract archives where videos are missing")
         if strangers:
             kinds = ", ".join(
                 f"{n} {suffix or 'without suffix'} (e.g. {printable(self.example[suffix])})"

@@ -9,10 +9,13 @@ A task fills these keys of ``Result.details``; every one may be absent:
 ``per_class``
     class name to score, a share between 0 and 1.
 ``neighbours``
-    a list of ``{"query": {"id", "label", "frames"}, "hits": [{"id", "label", "score", "frames", "correct"}]}``, best hit
-    first; ``label`` is a class name or ``None``, ``frames`` uint8 ``[n, 3, H, W]`` RGB or ``None``.
+    a list of ``{"query": {"id", "label", "frames"}, "hits": [{"id", "label", "score", "frames", "correct"}]}``, the
+    best hit first; ``label`` is a class name or ``None``, ``frames`` uint8 ``[n, 3, H, W]`` RGB or ``None``.
 ``curves``
-    name to a list of values, one an epoch (or to (positions, values)).
+    name to a list of values, one an epoch (or to (positions, values)); names that end in a share, such as
+    ``"test top1"``, are drawn apart from the losses.
+``most_frequent``
+    the share of the most frequent class among the test videos.
 ``chance``
     metric name to the score of guessing, shown beside the metric.
 ``notes``
@@ -34,8 +37,11 @@ from telltime.tasks.result import Result
 MOST_ROWS = 16
 MOST_HITS = 8
 _SHARE = re.compile(
-    r"^(top\d+|recall@\d+|R@\d+|map|map[_@].*|micro_ap|miou|J|F|J&F|coverage_.*|accuracy.*|distinctness.*|.*_(top\d+|accuracy|share))$"
+    r"^(top\d+|recall@\d+|R@\d+|map|map[_@].*|micro_ap|miou|J|F|J&F|coverage_.*|accuracy.*|.*distinctness|.*_(top\d+|accuracy|share))$"
 )
+
+
+_PARTS = {"temporal-distinctness": "Quarter by quarter"}
 
 
 def write_report(result: Result, folder: str | Path) -> Path:
@@ -56,14 +62,16 @@ def report(result: Result) -> Page:
     page.text(f"{counted}{dropped}.")
     for note in details.get("notes", ()):
         page.text(note)
+    if details.get("most_frequent") is not None:
+        page.text(f"Always naming the most frequent class gives {shown('top1', details['most_frequent'])}.")
     if details.get("curves"):
-        page.section("Over training").figure(plots.curves(details["curves"], x="epoch"))
+        _curves(page, details["curves"])
     if details.get("neighbours"):
         _neighbours(page, details["neighbours"])
     if details.get("confusion") is not None:
         _confusion(page, np.asarray(details["confusion"]), list(details["classes"]))
     if details.get("per_class"):
-        _per_class(page, details["per_class"])
+        _per_class(page, details["per_class"], _PARTS.get(result.task, "Class by class"))
     page.section("Settings")
     page.table(["model", ""], _flat(result.model))
     page.table(["data", ""], _flat(result.data))
@@ -121,8 +129,18 @@ def _confusion(page: Page, matrix: np.ndarray, classes: list[str]) -> None:
         page.table(["true", "taken for", "videos", "of its class"], rows)
 
 
-def _per_class(page: Page, scores: Mapping[str, float]) -> None:
-    page.section("Class by class").figure(plots.bars(scores))
+def _curves(page: Page, curves: Mapping[str, Any]) -> None:
+    """Losses and scores apart, since they share no axis."""
+    scores = {name: values for name, values in curves.items() if _SHARE.match(name.rpartition(" ")[2])}
+    losses = {name: values for name, values in curves.items() if name not in scores}
+    page.section("Over training")
+    for drawn in (losses, scores):
+        if drawn:
+            page.figure(plots.curves(drawn, x="epoch"))
+
+
+def _per_class(page: Page, scores: Mapping[str, float], title: str) -> None:
+    page.section(title).figure(plots.bars(scores))
     if len(scores) > 30:
         ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
         page.table(["class", "score"], [(n, f"{v:.1%}") for n, v in ranked], folded=f"All {len(scores)} classes")

@@ -17,7 +17,7 @@ LIGHT: Mapping[str, str] = {
     "right": "#2f8656",
     "wrong": "#c04a4a",
     "s0": "#2b7a9b",
-    "s1": "#cf7f2e",
+    "s1": "#bd701f",
     "s2": "#4f9360",
     "s3": "#b2506c",
     "s4": "#7566ad",

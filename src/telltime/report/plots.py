@@ -53,7 +53,7 @@ def curves(
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(axis="y", color=_LINE, linewidth=0.8)
-    _name_ends(axes, ends)
+    _name_ends(figure, axes, ends)
     return _svg(figure)
 
 
@@ -161,27 +161,28 @@ def _axes(height: float) -> "tuple[Figure, Axes]":
     figure.patch.set_visible(False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_LINE)
-    axes.tick_params(colors=_MUTED, labelcolor=_INK, length=0)
+    axes.tick_params(which="both", colors=_MUTED, labelcolor=_INK, length=0)
     axes.xaxis.label.set_color(_MUTED)
     axes.yaxis.label.set_color(_MUTED)
     return figure, axes
 
 
 def _svg(figure: "Figure") -> str:
-    """The figure as an ``<svg>`` element without fixed size; text stays text, and the same input gives the same bytes."""
+    """The figure as an ``<svg>`` element without fixed size; text stays text, equal input gives equal bytes."""
     import matplotlib
+    from matplotlib.text import Text
 
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "telltime", "text.color": _INK}):
-        for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize")):
-            if text.get_color() == "black":
+        for text in figure.findobj(Text):
+            if isinstance(text, Text) and text.get_color() == "black":
                 text.set_color(_INK)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r'<svg role="img" \1', svg, count=1)
-    svg = re.sub(r"<svg ([^>]*?)height=\"[^\"]*\" ([^>]*?)width=\"[^\"]*\"", r"<svg role=\"img\" \1\2", svg, count=1)
-    svg = re.sub(r"font: ?[^;\"']*?(\d+(?:\.\d+)?)px [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(r" ?font-family: [^;\"]*;?", "", svg)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     return themed(re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL))
 
 
@@ -205,14 +206,14 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     return np.where(seen > 0, (sums[high] - sums[low]) / np.maximum(seen, 1), np.nan)
 
 
-def _name_ends(axes: "Axes", ends: list[tuple[float, float, str, str]]) -> None:
+def _name_ends(figure: "Figure", axes: "Axes", ends: list[tuple[float, float, str, str]]) -> None:
     """Write each line's name beside its last point, pushed apart where they would touch."""
     if not ends:
         return
-    height = axes.figure.get_figheight() * 72 * 0.75
+    height = figure.get_figheight() * 72 * 0.75
     transform = axes.transData
-    axes.figure.draw_without_rendering()
-    points = sorted(((transform.transform((x, y))[1] * 72 / axes.figure.dpi, x, y, n, c) for y, x, n, c in ends))
+    figure.draw_without_rendering()
+    points = sorted(((transform.transform((x, y))[1] * 72 / figure.dpi, x, y, n, c) for y, x, n, c in ends))
     placed: list[float] = []
     for point, *_ in points:
         placed.append(max(point, placed[-1] + 13) if placed else point)

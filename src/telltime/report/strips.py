@@ -4,14 +4,14 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Frames = Union[Tensor, np.ndarray]
+    Frames = Tensor | np.ndarray
 
 
 @dataclass(frozen=True)
