@@ -20,6 +20,8 @@ from telltime.media.frames import Deadline, Limits, Probe
 _NOT_VIDEO = {"concat", "concatf", "dash", "hls", "hls,applehttp", "tty"}
 """Formats that are lists of other files, or text drawn as pictures."""
 
+_NO_TIMES = av.format.Flags.no_timestamps.value
+
 
 class _Misordered(Exception):
     """The frames did not come out at the times their packets told."""
@@ -97,8 +99,8 @@ class PyAVSource:
     def _scan(self, deadline: Deadline) -> Probe:
         context = self._stream.codec_context
         width, height = context.width, context.height
-        tells_order = self._container.format.name.startswith("mov,mp4")
-        table = PacketTable(context.name, bool(context.has_b_frames) and not tells_order)
+        untold = self._container.format.name == "avi" or self._container.format.flags & _NO_TIMES
+        table = PacketTable(context.name, bool(context.has_b_frames and untold))
         if table.needs_data and context.extradata:
             table.look(context.extradata)
         seen_upright = self._container.format.name == "avi"
@@ -109,7 +111,7 @@ class PyAVSource:
                 if not packet.size:
                     continue
                 data = bytes(packet) if table.needs_data else b""
-                table.add(_identity(packet), packet.is_keyframe, packet.is_discard, data)
+                table.add(_identity(packet), packet.dts, packet.is_keyframe, packet.is_discard, data)
                 self._limits.check_frames(self._path, table.frames)
                 duration = packet.duration or duration
                 if not seen_upright:
@@ -279,7 +281,7 @@ def _chain(first: Any, rest: Any) -> Any:
 
 
 def _identity(packet: Any) -> Identity:
-    return packet.pts, packet.dts, packet.pos, packet.size
+    return packet.pts, packet.size
 
 
 def _permission(path: Path, error: Exception) -> str:
@@ -350,4 +352,4 @@ class PyAVPicture:
         height, width, _ = stored.shape
         picture = self._source._reformatter.reformat(self._frame, width, height, "rgb24", threads=1)
         plane = picture.planes[0]
-        stored[...] = np.ndarray((height, width, 3), np.uint8, plane, strides=(plane.line_size, 3, 1))
+        stored[...] = np.ndarray((height, width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1))

@@ -27,7 +27,9 @@ def write_video(
     rotation: int = 0,
     **options: Any,
 ) -> None:
-    """Write frames to a video file, whole or not at all; the same frames give the same bytes.
+    """Write frames to a video file, whole or not at all.
+
+    FFmpeg's own encoders (``mpeg4``, ``mjpeg``, ``ffv1``, ...) give the same bytes for the same frames.
 
     Args:
         path: where to; the suffix names the container (``.avi``, ``.mp4``, ``.mkv``, ...).
