@@ -7,6 +7,9 @@ all frames of a view change alike. Grey values weigh the planes as red, green an
 Results equal Pillow's (and torchvision's on Pillow images) to within 1.
 """
 
+from functools import cache
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,7 +53,10 @@ def grey_(planes: Tensor, gamma: Tensor | None = None) -> Tensor:
     """All planes grey; then, where ``gamma [N]`` is given, ``floor(255.999 (grey / 255)^gamma)``."""
     luma = grey(planes)
     if gamma is not None:
-        luma.div_(255).pow_(_per_view(gamma)).mul_(255.999).floor_()
+        levels = torch.arange(256, dtype=torch.float64, device=luma.device) / 255
+        table = (levels ** gamma.double()[:, None]).mul_(255.999).floor_().to(luma.dtype)
+        luma.add_(_per_view(256.0 * torch.arange(len(gamma), device=luma.device)))
+        luma = table.flatten().index_select(0, luma.flatten().int()).view_as(luma)
     return planes.copy_(luma)
 
 
@@ -68,14 +74,13 @@ def hue_(planes: Tensor, shift: Tensor) -> Tensor:
     red, green, blue = planes
     value = torch.maximum(torch.maximum(red, green), blue)
     least = torch.minimum(torch.minimum(red, green), blue)
-    chroma = value - least
-    hue = _hue_byte(red, green, value, chroma, planes)
+    place = red.mul(511).add_(511 * 255 + 255).sub_(green, alpha=510).sub_(blue)
+    hue = _hues(planes.device).index_select(0, place.flatten().int()).view_as(value)
     hue.add_(_per_view(shift))
-    hue.sub_(hue.mul(1 / 256).floor_(), alpha=256)
-    # value times saturation, the saturation cut to 8 bits
-    depth = chroma.mul_(255).div_(value.clamp(min=1)).floor_().mul_(value).div_(255)
+    hue.sub_(torch.mul(hue, 1 / 256, out=place).floor_(), alpha=256).mul_(6 / 255)
+    saturation = torch.sub(value, least, out=place).div_(least.copy_(value).clamp_(min=1)).double().mul_(255).floor_()
+    depth = least.copy_(saturation).mul_(1 / 255).mul_(value)
     value.add_(0.5)
-    hue.mul_(6 / 255)
     # each plane falls from `value` by `depth` times a trapezium of the hue: 0 near the plane's own hue, 1 opposite
     for plane, (centre, first, sign) in zip(planes, ((3, 2, -1), (2, -1, 1), (4, -1, 1)), strict=True):
         share = torch.sub(hue, centre, out=plane).abs_().mul_(sign).add_(first).clamp_(0, 1)
@@ -83,13 +88,17 @@ def hue_(planes: Tensor, shift: Tensor) -> Tensor:
     return planes
 
 
-def _hue_byte(red: Tensor, green: Tensor, value: Tensor, chroma: Tensor, planes: Tensor) -> Tensor:
-    """Pillow's 8-bit hue, 0..255; the divisions are rounded where Pillow's are, since a bound missed is a step of hue."""
-    away = (value - planes).div_(chroma.clamp(min=1))
-    r, g, b = away
-    sixth = torch.where(green == value, (r - b).add_(2), g.sub(r).add_(4))
-    sixth = torch.where(red == value, b.sub_(g), sixth)
-    turn = sixth.double().div_(6).add_(1)
-    turn.sub_(turn.floor())
-    byte = turn.to(planes.dtype).double().mul_(255).floor_().to(planes.dtype)
-    return byte.mul_(chroma > 0)
+@cache
+def _hues(device: torch.device) -> Tensor:
+    """Pillow's 8-bit hue at ``511 (R - G + 255) + G - B + 255``, float32 ``[511 * 511]``: it depends on no more.
+
+    Rounded to float32 exactly where Pillow's C code rounds: a bound missed would be a step of hue.
+    """
+    red_green, green_blue = np.ogrid[-255:256, -255:256]
+    colours = np.stack(np.broadcast_arrays(red_green + green_blue, green_blue, 0)).astype(np.int64)
+    away = colours.max(0) - colours
+    red, green, blue = (away / np.maximum(away.max(0), 1)).astype(np.float32)
+    two, four = 2.0 + red.astype(np.float64) - blue, 4.0 + green.astype(np.float64) - red
+    sixth = np.select([away[0] == 0, away[1] == 0], [blue - green, two], four).astype(np.float32)
+    turn = np.fmod(sixth / np.float64(6) + 1, 1).astype(np.float32)
+    return torch.from_numpy(np.floor(turn * np.float64(255)).astype(np.float32).ravel()).to(device)
