@@ -37,13 +37,16 @@ class LogisticProbe:
         return ((features - self.mean) / self.scale) @ self.weight.T + self.bias
 
 
-def fit_logistic(features: Tensor, labels: np.ndarray, groups: Sequence[str], classes: int) -> LogisticProbe:
+def fit_logistic(
+    features: Tensor, present: Tensor, labels: np.ndarray, groups: Sequence[str], classes: int
+) -> LogisticProbe:
     """Fit the probe; the penalty is the one of :data:`PENALTIES` best on held-out groups of the training set.
 
     A quarter of each class's groups is held out to choose (never the only one of a class), then all data is fitted.
 
     Args:
         features: float ``[N, P, D]``, ``P`` clips of each of ``N`` videos.
+        present: bool ``[N, P]``; what the features of an absent clip hold does not matter.
         labels: int64 ``[N]``, 0 to ``classes - 1``.
         groups: ``[N]``, what must stay on one side (the same scene, or just the video's id).
 
@@ -57,18 +60,23 @@ def fit_logistic(features: Tensor, labels: np.ndarray, groups: Sequence[str], cl
     held = _held_out(labels, groups)
     penalty, chosen = DEFAULT_PENALTY, bool(held.any())
     if chosen:
-        few = features[:, ::step]
-        losses = [_loss(_fit(few[~held], labels[~held], classes, p), few[held], labels[held]) for p in PENALTIES]
-        penalty = PENALTIES[int(np.argmin(losses))]
-    fitted = _fit(features, labels, classes, penalty)
+        fitting = _examples(features[~held, ::step], present[~held, ::step], labels[~held])
+        asked = _examples(features[held, ::step], present[held, ::step], labels[held])
+        chosen = len(asked[1]) > 0 and set(asked[1].tolist()) <= set(fitting[1].tolist())
+        if chosen:
+            penalty = PENALTIES[int(np.argmin([_loss(_fit(*fitting, classes, p), *asked) for p in PENALTIES]))]
+    fitted = _fit(*_examples(features, present, labels), classes, penalty)
     return LogisticProbe(**{**vars(fitted), "chosen": chosen})
 
 
-def _fit(features: Tensor, labels: np.ndarray, classes: int, penalty: float) -> LogisticProbe:
+def _examples(features: Tensor, present: Tensor, labels: np.ndarray) -> tuple[Tensor, np.ndarray]:
+    """The clips that are there, one after another, and the label of each."""
+    return features[present].float(), np.repeat(labels, present.sum(1).numpy())
+
+
+def _fit(flat: Tensor, target: np.ndarray, classes: int, penalty: float) -> LogisticProbe:
     from sklearn.linear_model import LogisticRegression
 
-    flat = features.flatten(0, 1).float()
-    target = np.repeat(labels, features.shape[1])
     mean, scale = flat.mean(0), flat.std(0, correction=0)
     scale = torch.where(scale > 1e-6 * mean.abs().clamp_min(1e-6), scale, torch.ones_like(scale))
     model = LogisticRegression(C=1 / (penalty * len(flat)), max_iter=1000)
@@ -84,11 +92,9 @@ def _fit(features: Tensor, labels: np.ndarray, classes: int, penalty: float) -> 
     return LogisticProbe(mean, scale, weight, bias, penalty, False)
 
 
-def _loss(probe: LogisticProbe, features: Tensor, labels: np.ndarray) -> float:
-    """Mean cross-entropy of clips; every held-out class is in the training part."""
-    logits = probe.logits(features.float()).flatten(0, 1)
-    target = torch.as_tensor(np.repeat(labels, features.shape[1]))
-    return float(torch.nn.functional.cross_entropy(logits, target))
+def _loss(probe: LogisticProbe, flat: Tensor, target: np.ndarray) -> float:
+    """Mean cross-entropy of clips; every class among them is known to the probe."""
+    return float(torch.nn.functional.cross_entropy(probe.logits(flat), torch.as_tensor(target)))
 
 
 def _held_out(labels: np.ndarray, groups: Sequence[str]) -> np.ndarray:
