@@ -4,13 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from telltime import __version__
 from telltime.checkpoints.build import build, build_seeded, check_fits, describe
 from telltime.checkpoints.clip_spec import ClipSpec
 from telltime.checkpoints.errors import CheckpointError
@@ -145,7 +145,7 @@ class Model(nn.Module):
         Raises:
             CheckpointError: a part of the model cannot be described by class and arguments, or ``folder`` is a file.
         """
-        made = {"telltime": version("telltime"), "digest": self.digest()}
+        made = {"telltime": __version__, "digest": self.digest()}
         return write_folder(Path(folder), self._described() | {"meta": self.meta} | made, self.state_dict())
 
     def _described(self) -> dict[str, Any]:

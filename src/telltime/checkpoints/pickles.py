@@ -143,6 +143,7 @@ _CONTAINERS: Constructors = {
     "builtins.set": lambda items=(): {_hashable(item) for item in items},
     "builtins.frozenset": lambda items=(): frozenset(_hashable(item) for item in items),
     "builtins.bytearray": _bytearray,
+    "builtins.bytes": lambda content=b"": bytes(_bytearray(content)),
     "builtins.complex": lambda real=0.0, imag=0.0: complex(float(real), float(imag)),
     "_codecs.encode": _encode,
     "copyreg._reconstructor": lambda cls, base, state: Inert(cls.name, (state,)),
