@@ -109,10 +109,17 @@ def _sane(name: str, tree: Tree) -> None:
         raise RecipeError(f"recipe {name}: bad_media.max_share is a share in 0..1, not {tree['bad_media']['max_share']}")
 
 
+_NOISE = re.compile(
+    r"(Parser key|Problem with given class_path|Given value|Subtypes:|Does not validate|Errors:|Expected a <class 'NoneType'>)"
+)
+
+
 def _sentence(error: Exception) -> str:
-    """jsonargparse's nested report on one line, its outermost frames named as a dotted key."""
+    """jsonargparse's nested report on one line, its frames named as a dotted key."""
     text = str(error)
     keys = [key for key in re.findall(r'Parser key "([^"]+)"', text) if key]
     lines = [line.strip(" -") for line in text.splitlines()]
-    told = [line for line in lines if line and not re.match(r"(Parser key|Problem with given class_path)", line)]
-    return f"{'.'.join(keys)}: {' '.join(told)}" if keys else " ".join(told)
+    told = " ".join(line for line in lines if line and not _NOISE.match(line))
+    told = re.sub(r"<class '([\w.]+)'>", r"\1", told)
+    told = re.sub(r"typing\.Literal\[(.+?)\]", r"value of \1", told)
+    return f"{'.'.join(keys)}: {told}" if keys else told

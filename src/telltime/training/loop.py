@@ -167,7 +167,7 @@ class _Loop:
         self.facts = {"videos": 0, "clips": 0, "waited": 0.0}
         self.lr = self.base[0]
         self.loss: float | None = None
-        self.clock = self.started = time.perf_counter()
+        self.clock = time.perf_counter()
         self.saved_step = -1
 
     def go(self, stop: Stop) -> Trained:
@@ -180,6 +180,7 @@ class _Loop:
         self.model = devices.share(self.method, self.optimiser, self.accelerator, self.settings.fsdp)
         self._resume()
         self.sink.start(self._total(), self.position.step)
+        self.clock = time.perf_counter()
         ended = "done"
         while self.position.epoch < self.settings.epochs:
             ended = self._epoch(stop)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 _TIMES = ("videos_per_second", "clips_per_second", "waiting", "seconds", "left_seconds")
-_FACTS = ("kind", "partial", "epoch", "step", "lr", "videos", "dropped", "skipped_batches", "loss", *_TIMES)
+_FACTS = ("kind", "partial", "epoch", "step", "lr", "best", "dropped", "skipped_batches", "loss", *_TIMES)
 
 
 class Sink:

@@ -90,7 +90,7 @@ class Run:
             raise RunError(f"{self.folder} is a file, not a folder for a run; choose another --out")
         if self.resume:
             inside = {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
-            if not self.began() and inside != {".lock"}:
+            if not self.began() and ".lock" not in inside:
                 raise RunError(f"{self.folder} holds no run to resume; start it without --resume")
             return
         if self.began():

@@ -1,12 +1,20 @@
 """A method and a loader small enough to train in milliseconds, with everything a loop can get wrong in them."""
 
+import json
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from telltime.methods.method import Batch, Step
+from telltime.training.loop import Settings, Trained, fit
+from telltime.training.progress import Lines
+from telltime.training.run import Run
+from telltime.training.schedules import Cosine, Schedule, WarmupPlateau
 
 
 class Toy(nn.Module):
@@ -95,3 +103,59 @@ def toy(kind: type[nn.Module] = Toy, seed: int = 0, **arguments: float) -> nn.Mo
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return kind(**arguments)
+
+
+def train(
+    folder: Path | None,
+    resume: bool = False,
+    *,
+    method: nn.Module | None = None,
+    loader: ToyLoader | None = None,
+    schedule: Schedule | None = None,
+    slow: float = 0.0,
+    **settings: Any,
+) -> tuple[nn.Module, Trained]:
+    """Train a toy in a run folder, as the command line would."""
+    torch.set_num_threads(1)
+    method = method or toy(slow=slow)
+    optimiser = torch.optim.Adam(method.parameters(), lr=1e-2)
+    schedule = schedule or WarmupPlateau(warmup=(10, 1), patience=2)
+    chosen = Settings(**{"epochs": 4, "log_every": 3, "device": "cpu", "precision": "fp32"} | settings)
+    loader = ToyLoader() if loader is None else loader
+    if folder is None:
+        return method, fit(method, loader, optimiser, schedule, chosen)
+    with Run(folder, resume=resume) as run:
+        lines = Lines(run.metrics)
+        try:
+            return method, fit(method, loader, optimiser, schedule, chosen, run, sink=lines)
+        finally:
+            lines.close()
+
+
+def train_in_child(folder: Path, resume: bool, settings: dict[str, Any]) -> None:
+    """The same for a process that will be killed, on a cosine by step and with everything that can be interrupted."""
+    train(folder, resume, schedule=Cosine(warmup=0.5), loader=ToyLoader(empty=(2,)), **settings)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """``metrics.jsonl`` without what depends on the clock."""
+    times = ("videos_per_second", "clips_per_second", "waiting", "seconds", "left_seconds")
+    read = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name not in times} for row in read]
+
+
+def hold(folder: Path, ready: Any) -> None:
+    """Keep a run folder until killed."""
+    with Run(folder):
+        ready.set()
+        time.sleep(60)
+
+
+def hold_and_fork(folder: Path, ready: Any) -> None:
+    """The holder forks a worker that outlives it, as loader processes do after a kill -9."""
+    with Run(folder):
+        if os.fork() == 0:
+            time.sleep(5)
+            os._exit(0)
+        ready.set()
+        time.sleep(60)
