@@ -53,7 +53,7 @@ def reading(args: argparse.Namespace, log: Path, cache: Path | None, told: "Told
     from telltime.clips.policy import BadMedia
     from telltime.tasks.measuring import Reading
 
-    log.unlink(missing_ok=True)
+    log.write_text("")
     policy = BadMedia(mode=args.bad_media, log=log, max_share=args.max_dropped)
     return Reading(cache, policy, args.workers, args.batch, device=args.device, progress=told)
 

@@ -29,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--positions", type=whole_number(1), default=9, metavar="N", help="clips a video (default 9)")
     parser.add_argument("--data", default="folder", metavar="NAME", help="what SOURCE is (default folder)")
     parser.add_argument("--split", choices=("train", "test", "all"), default="all", help="which videos (default all)")
-    parser.add_argument(
-        "--fold", type=whole_number(1), default=1, metavar="N", help="published split (default 1)"
-    )
+    parser.add_argument("--fold", type=whole_number(1), default=1, metavar="N", help="published split (default 1)")
     parser.add_argument("--annotation", type=Path, metavar="FILE", help="split lists that lie elsewhere")
     add_reading(parser)
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")

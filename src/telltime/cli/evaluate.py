@@ -48,9 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results, made if needed")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="folder of computed features (default OUT/features)")
     parser.add_argument("--protocol", choices=("frozen", "paper"), help="of linear (default frozen)")
-    parser.add_argument(
-        "--epochs", type=whole_number(1), metavar="N", help="of finetune, or of linear's paper protocol"
-    )
+    parser.add_argument("--epochs", type=whole_number(1), metavar="N", help="of finetune, or linear's paper protocol")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything drawn (default 0)")
     add_reading(parser)
     parser.add_argument("--json", action="store_true", help="print result.json instead of a table")
@@ -112,6 +110,7 @@ def _data(args: argparse.Namespace) -> tuple[str, Path, int, Path | None]:
     name, root = args.data or defaults.get("name"), args.root or defaults.get("root")
     if not name or not root:
         args.usage_error(f"{'--root DIR' if name else '--data NAME and --root DIR'} must say what to measure on")
+    assert root is not None
     moved = args.root is not None and str(args.root) != str(defaults.get("root"))
     annotation = args.annotation or (None if moved else defaults.get("annotation"))
     fold = args.fold or defaults.get("fold") or 1
@@ -167,7 +166,5 @@ def _show(result: "Result", written: Path, page: Path) -> None:
     for note in result.details.get("notes", ()):
         console.print(escape(note), style="yellow" if note.startswith("Only") else "dim")
     if result.dropped:
-        console.print(
-            f"{result.dropped} videos were left out; {written.parent / 'dropped.jsonl'} names each", style="red"
-        )
+        console.print(f"{result.dropped} videos left out; {written.parent / 'dropped.jsonl'} names each", style="red")
     console.print(f"{result.records} videos in {result.seconds:.1f} s; {written} and {page}")

@@ -4,8 +4,8 @@ The convolutions are fixed, but batch norms stay in training mode while the clas
 normalises with the statistics of each batch, and its running statistics drift to the new data; the test uses the
 drifted ones. One random clip a video and epoch under light augmentation, Adam at 1e-2, batches of 32, the learning rate
 a tenth when the training loss got worse three times, an end below 1e-5. The test videos are scored at ten positions
-after epochs 6 and 11 to 49, and the published number is the best of these, chosen on the test set; the last one is given
-beside it.
+after epochs 6 and 11 to 49, and the published number is the best of these, chosen on the test set; the last one is
+given beside it.
 """
 
 import copy
@@ -21,6 +21,7 @@ from telltime.checkpoints.model import Model
 from telltime.clips.loader import ClipLoader
 from telltime.datasets.record import DatasetError, Table
 from telltime.features.embed import FeatureSet
+from telltime.features.policy import TablePolicy
 from telltime.metrics.classification import validation_loss
 from telltime.tasks.clips import augmented, channels_of, new_classifier
 from telltime.tasks.measuring import (
@@ -115,8 +116,9 @@ def linear_paper(
     place = reading.place()
     clip = model.clip
     reader = ProbeReader(size=clip.size, frames=clip.frames, step=clip.stride, order=clip.order)
+    policy = TablePolicy(reading.policy, len(train))
     loader = ClipLoader(
-        train.records, reader, batch, seed, workers=reading.workers, policy=reading.policy, limits=reading.limits
+        train.records, reader, batch, seed, workers=reading.workers, policy=policy, limits=reading.limits
     )
     channels = channels_of(model)
     probe = PaperProbe(model.to(place), new_classifier(channels, len(train.classes), seed).to(place))
@@ -124,7 +126,7 @@ def linear_paper(
     best: tuple[Tensor, FeatureSet, dict[str, float], int] | None = None
     for epoch in range(epochs):
         rate = schedule.begin()
-        batches = ((augmented(items, clip, place), items["label"].to(place)) for items in loader.epoch(epoch) if items)
+        batches = ((augmented(items, clip, place), items["label"].to(place)) for items in loader.epoch(epoch))
         try:
             loss = probe.train_epoch(batches, rate)
         except ValueError as error:
@@ -160,8 +162,8 @@ def linear_paper(
         metrics=chosen | last | {"best_epoch": float(best_epoch)},
         model=describe_model(model, name),
         data=describe_data((train, test)),
-        records=len(train) + len(asked),
-        dropped=len(reading.policy),
+        records=len(train) - policy.dropped + len(asked),
+        dropped=policy.dropped + len(asked.dropped),
         seconds=time.monotonic() - started,
         details=class_details(logits, asked.present, train, asked.table) | {"notes": notes, "curves": curves.values},
     )

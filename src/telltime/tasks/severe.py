@@ -1,8 +1,8 @@
 """The clips and views of SEVERE's fine-tuning: two seconds at 16 frames a second, strong crops and colours.
 
 Source: Thoker et al., "How Severe is Benchmark-Sensitivity in Video Self-Supervised Learning?", ECCV 2022, and its
-preset for TCLR's weights, which TCLR's authors recommend for fine-tuning. Colours are changed before channels are put in
-the network's order; nothing but that order is specific to TCLR.
+preset for TCLR's weights, which TCLR's authors recommend for fine-tuning. Colours are changed before channels are put
+in the network's order; nothing but that order is specific to TCLR.
 """
 
 import math
