@@ -11,7 +11,9 @@ import pytest
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```console\n(.*?)```", README.read_text(), re.S)
-COMMANDS = [line[2:].split("   #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.startswith("$ ")]
+COMMANDS = [
+    line[2:].split("   #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.startswith("$ ")
+]
 PYTHON = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
 
 # What makes each verb short enough for a test; nothing else about a command is changed.

@@ -14,6 +14,7 @@ NAMES = {
     "top1": "linear classifier (top-1)",
     "temporal_distinctness": "a quarter of a video finds itself (distinctness)",
 }
+SHORT = {"recall@1": "R@1", "top1": "linear", "temporal_distinctness": "distinctness"}
 TERMS = ("ic_global", "ic_local", "local_local", "global_local")
 NEXT = (
     "telltime data check folder --root MY_VIDEOS",
@@ -25,7 +26,9 @@ NEXT = (
 def write_page(walk: Walk) -> Path:
     """``report.html`` in the walk's folder: what was learned from, how, how well, and the search."""
     seconds = sum(walk.seconds.values())
-    page = Page("telltime: learning from time", f"Everything here was measured in one run of {seconds / 60:.1f} minutes.")
+    page = Page(
+        "telltime: learning from time", f"Everything here was measured in one run of {seconds / 60:.1f} minutes."
+    )
     page.scores(
         {NAMES[name]: scores[LEARNED] for name, scores in walk.scores.items()},
         {NAMES[name]: f"{scores[RANDOM]:.3f} with random weights" for name, scores in walk.scores.items()},
@@ -34,7 +37,9 @@ def write_page(walk: Walk) -> Path:
     for path in _one_per_class(walk.folder / "footage"):
         video = Video(path)
         frames = video.probe().frames
-        page.strip(strip(video.frames(range(0, frames, max(1, frames // 8)), partial=True).pixels, path.parent.name, most=8))
+        page.strip(
+            strip(video.frames(range(0, frames, max(1, frames // 8)), partial=True).pixels, path.parent.name, most=8)
+        )
     page.section("Learning", "TCLR contrasts clips of different videos, and clips of one video along time.")
     steps = [row["step"] for row in walk.steps]
     page.figure(
@@ -42,8 +47,12 @@ def write_page(walk: Walk) -> Path:
         "Each term of the loss, against training steps.",
     )
     page.section("What it learned", "The same network before and after, on videos it never saw.")
-    shown = {NAMES[name]: {RANDOM: scores[RANDOM], LEARNED: scores[LEARNED]} for name, scores in walk.scores.items()}
-    page.figure(compare(shown, chance={NAMES[name]: value for name, value in walk.chance.items()}))
+    page.figure(
+        compare(
+            {model: {SHORT[name]: scores[model] for name, scores in walk.scores.items()} for model in (RANDOM, LEARNED)}
+        ),
+        "Guessing gives " + ", ".join(f"{value:.3f} for {SHORT[name]}" for name, value in walk.chance.items()) + ".",
+    )
     page.strips(neighbour_rows(walk.results["neighbours"].details["neighbours"]))
     page.section(
         "Searching real shots",
