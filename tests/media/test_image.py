@@ -58,7 +58,8 @@ def test_refusals(tmp_path):
 def claims(path: Path, side: int) -> Path:
     """The head of a PNG that says it has ``side`` pixels each way."""
     body = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body)))
+    head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    path.write_bytes(head + struct.pack(">I", 99) + b"IDAT")
     return path
 
 
