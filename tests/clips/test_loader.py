@@ -241,10 +241,12 @@ def test_raise_names_the_first(spoiled, workers):
     loader = ClipLoader(spoiled, Reader(), 2, seed=0, workers=workers, shuffle=False)
     batches = loader.epoch(0)
     assert next(batches)["index"].tolist() == [0, 1]
+    begin = time.monotonic()
     with pytest.raises(Unreadable, match=r"empty\.avi: empty file") as caught:
         next(batches)
+    assert time.monotonic() - begin < 4
     assert caught.value.path == spoiled[2].path
-    loader.close()
+    assert list(batches) == []
 
 
 def test_a_batch_of_nothing_but_bad_is_passed_over(spoiled):
@@ -328,14 +330,12 @@ def test_collate_keeps_the_memory_order():
     assert batch["b"].tolist() == [0, 1, 2]
 
 
-def test_loading_leaves_the_global_generators_alone(records):
+def test_loading_leaves_the_global_generator_alone(records):
     torch.manual_seed(3)
-    np.random.seed(3)
-    expected = torch.rand(1).item(), np.random.rand()
+    expected = torch.rand(1)
     torch.manual_seed(3)
-    np.random.seed(3)
     list(islice(ClipLoader(records, Reader(), 2, seed=0).epoch(0), 2))
-    assert (torch.rand(1).item(), np.random.rand()) == expected
+    assert torch.equal(torch.rand(1), expected)
 
 
 @pytest.mark.parametrize("arguments", [{"batch_size": 0}, {"workers": -1}, {"rank": 2, "world": 2}, {"world": 0}])
