@@ -1,0 +1,92 @@
+"""Crops of decoded frames, cut and resized as Pillow does it, next to the decoder."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_resize = torch.ops.aten._upsample_bilinear2d_aa.out
+
+
+def empty_clips(*shape: int) -> Tensor:
+    """Uninitialised uint8 ``[..., 3, H, W]`` whose memory is channels-last (``[..., H, W, 3]``)."""
+    *lead, channels, height, width = shape
+    return torch.empty(*lead, height, width, channels, dtype=torch.uint8).movedim(-1, -3)
+
+
+def crop(frames: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
+    """A box of every frame; what lies outside the frame is black.
+
+    Args:
+        frames: ``[T, 3, H, W]``.
+        top: first row, may be negative.
+        left: first column, may be negative.
+
+    Returns:
+        ``[T, 3, height, width]``: a view of ``frames`` where the box lies inside, else a channels-last copy.
+    """
+    rows, columns = frames.shape[-2:]
+    y, x = max(top, 0), max(left, 0)
+    inside = frames[..., y : max(y, min(top + height, rows)), x : max(x, min(left + width, columns))]
+    if inside.shape[-2:] == (height, width):
+        return inside
+    box = empty_clips(*frames.shape[:-2], height, width).zero_().to(frames.dtype)
+    box[..., y - top : y - top + inside.shape[-2], x - left : x - left + inside.shape[-1]] = inside
+    return box
+
+
+def crop_resize(frames: Tensor, top: int, left: int, side: int, size: int, out: Tensor | None = None) -> Tensor:
+    """A square box of every frame, resized with the antialiased bilinear filter (Pillow's, to within 1).
+
+    Args:
+        frames: uint8 ``[T, 3, H, W]``; channels-last memory is twice as fast.
+        top: first row of the box; the box may reach outside the frame, where all is black.
+        left: first column of the box.
+        side: height and width of the box, in pixels, at least 1.
+        size: height and width of the result.
+        out: uint8 ``[T, 3, size, size]`` to write to: one large tensor filled piece by piece spares page faults.
+
+    Returns:
+        uint8 ``[T, 3, size, size]``, channels-last memory unless ``out`` has another.
+    """
+    if side < 1:
+        raise ValueError(f"a crop needs at least one pixel, not {side}")
+    if out is None:
+        out = empty_clips(len(frames), 3, size, size)
+    box = crop(frames, top, left, side, side)
+    if side == size:
+        return out.copy_(box)
+    return _resize(box, [size, size], False, None, None, out=out)
+
+
+def centre_box(height: int, width: int, side: int) -> tuple[int, int]:
+    """Top row and left column of the centred square box, as torchvision's ``center_crop`` rounds them.
+
+    Negative where the frame is smaller than the box.
+    """
+
+    def first(length: int) -> int:
+        return round((length - side) / 2) if length >= side else -((side - length) // 2)
+
+    return first(height), first(width)
+
+
+def centre_crop(frames: Tensor, side: int, size: int, out: Tensor | None = None) -> Tensor:
+    """The centred square box of ``side`` pixels of every frame, resized: :func:`crop_resize` at :func:`centre_box`."""
+    return crop_resize(frames, *centre_box(*frames.shape[-2:], side), side, size, out)
+
+
+def swap_channels(clips: Tensor) -> Tensor:
+    """First and third channel of uint8 ``[..., 3, H, W]`` swapped in place: RGB becomes BGR and the other way round."""
+    first = clips[..., 0, :, :].clone()
+    clips[..., 0, :, :] = clips[..., 2, :, :]
+    clips[..., 2, :, :] = first
+    return clips
+
+
+def take_frames(frames: Tensor, positions: np.ndarray) -> Tensor:
+    """``frames[positions]``, as a view where the positions are evenly spaced and rise, else a channels-last copy."""
+    step = int(positions[1] - positions[0]) if len(positions) > 1 else 1
+    if step > 0 and (np.diff(positions) == step).all():
+        return frames[int(positions[0]) : int(positions[-1]) + 1 : step]
+    rows = frames.movedim(-3, -1).index_select(0, torch.from_numpy(positions))
+    return rows.movedim(-1, -3)
