@@ -159,3 +159,54 @@ def hold_and_fork(folder: Path, ready: Any) -> None:
             os._exit(0)
         ready.set()
         time.sleep(60)
+
+
+def process_of_several(
+    rank: int, world: int, port: int, folder: Path, resume: bool, kind: str, settings: dict[str, Any]
+) -> None:
+    """One of ``world`` processes that train together, as ``torchrun`` would start it."""
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in names.items()} | {"MASTER_ADDR": "127.0.0.1"})
+    method = toy(Plain) if kind == "plain" else tiny_tclr()
+    make = ToyLoader if kind == "plain" else VideoLoader
+    count = settings.pop("count", 24)
+    torch.set_num_threads(1)
+    optimiser = torch.optim.Adam(method.parameters(), lr=1e-2)
+    with Run(folder, resume=resume, main=rank == 0) as run:
+        lines = Lines(run.metrics)
+        chosen = Settings(**{"epochs": 3, "log_every": 1, "device": "cpu", "precision": "fp32"} | settings)
+        loader = make(count=count, batch_size=4, rank=rank, world=world)
+        fit(method, loader, optimiser, Cosine(), chosen, run, sink=lines)
+        lines.close()
+    if world > 1:
+        torch.distributed.destroy_process_group()
+
+
+class VideoLoader(ToyLoader):
+    """Batches as TCLR's reader gives them, of tiny clips without colour changes."""
+
+    def epoch(self, epoch: int, skip_batches: int = 0) -> Iterator[Batch | None]:
+        for batch in super().epoch(epoch, skip_batches):
+            if batch is None:
+                yield None
+                continue
+            made = [torch.Generator().manual_seed(int(i)) for i in batch["index"]]
+            batch["clips"] = torch.stack(
+                [torch.randint(0, 256, (10, 16, 3, 16, 16), generator=g, dtype=torch.uint8) for g in made]
+            )
+            yield batch
+
+
+def tiny_tclr() -> nn.Module:
+    """The real method on a network of a few thousand weights."""
+    from telltime.backbones.r3d import R3D18
+    from telltime.methods import tclr
+
+    class Still(tclr.TCLR):
+        def views(self, batch: Batch, generator: torch.Generator) -> Tensor:
+            clips = batch["clips"].transpose(0, 1)[list(tclr.FORWARD_ORDER)].flatten(0, 1)
+            return clips.transpose(1, 2).float() / 255
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Still(R3D18(width=4), dim=8)
