@@ -1,6 +1,14 @@
 """Why a file is no video, in one clause a person understands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+
+from telltime.media.errors import DecodeTimeout, MediaError, MediaNotFound, Unreadable
 
 
 def not_a_video(path: Path) -> str:
@@ -43,3 +51,43 @@ def _has_index(path: Path) -> bool:
                 return False
             at += length
     return False
+
+
+@contextmanager
+def media_errors(path: Path, seconds: float) -> Iterator[None]:
+    """What FFmpeg raises, as this package's errors."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except av.error.FileNotFoundError:
+        raise MediaNotFound(path, "no such file") from None
+    except av.error.PermissionError as error:
+        raise Unreadable(path, _permission(path, error)) from None
+    except (av.error.ExitError, av.error.TimeoutError):
+        raise DecodeTimeout(path, f"reading took longer than the limit of {seconds:g} seconds") from None
+    except av.error.InvalidDataError:
+        raise Unreadable(path, not_a_video(path)) from None
+    except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
+        raise Unreadable(path, f"FFmpeg says: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _permission(path: Path, error: Exception) -> str:
+    try:
+        with path.open("rb"):
+            return not_a_video(path)
+    except OSError:
+        return "permission denied"
+
+
+def picture_stream(path: Path, container: Any) -> Any:
+    """The first stream of moving pictures; covers of music files are none."""
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not streams:
+        raise Unreadable(path, "no video stream" + (", only sound" if container.streams.audio else ""))
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise Unreadable(path, "its codec has no decoder here")
+    if not stream.codec_context.width or not stream.codec_context.height:
+        raise Unreadable(path, "the video stream has no picture size")
+    return stream

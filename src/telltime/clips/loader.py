@@ -1,0 +1,278 @@
+"""Batches of items, read by worker processes, the same for any number of them.
+
+>>> loader = ClipLoader(table.records, reader, batch_size=40, seed=0, workers=4, policy=BadMedia("skip", log))
+>>> for batch in loader.epoch(0):
+...     batch["clips"], batch["label"], batch["index"]
+"""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from telltime.clips.item import Item, ItemReader, item_rng, put, room
+from telltime.clips.policy import BadMedia, WorkerDied
+from telltime.datasets.record import Record
+from telltime.media.errors import DecodeTimeout, MediaError
+from telltime.media.video import Limits, Video
+
+Request = tuple[int, int]
+"""Epoch and row of the table."""
+
+
+class _Read(NamedTuple):
+    """What came of one batch: the items that could be read, and why the others could not."""
+
+    batch: Item | None
+    failures: list[tuple[int, MediaError]]
+
+
+def epoch_order(records: int, seed: int, epoch: int, shuffle: bool = True) -> np.ndarray:
+    """int64 ``[records]``: in which order an epoch goes through the rows of a table."""
+    if not shuffle:
+        return np.arange(records)
+    return item_rng(seed, epoch, "\0order").permutation(records)
+
+
+class ClipLoader:
+    """Reads a data set epoch by epoch.
+
+    Args:
+        records: the rows of the table.
+        reader: makes an item of an open video and its random numbers.
+        batch_size: items of one batch, over all processes together.
+        seed: with the epoch it decides the order, with the record's id too an item's random numbers.
+        workers: loading processes; 0 reads in this one. They stay alive between epochs.
+        policy: what to do about media that cannot be read.
+        limits: how large a file may be and how long one read may take.
+        shuffle: another order every epoch; otherwise that of the table.
+        drop_last: leave out a last batch that is not full.
+        rank, world: this process and how many train together; each takes every ``world``-th item of every batch.
+        labels: int ``[records]``, instead of the records' own.
+        backend: of :class:`telltime.media.video.Video`.
+        pin_memory: hand out batches in page-locked memory, for a faster way to a GPU.
+        prefetch: batches each worker reads ahead.
+
+    A batch is what the reader gives, stacked, with ``"index"`` (int64 ``[B]``, row of the table) and ``"label"`` (int64
+    ``[B]``, -1 where there is none). Items that cannot be read are missing from it. A batch with nothing in it is
+    passed over, except when several processes train together: then it comes with no entries but an empty ``"index"``
+    and ``"label"``, so that all of them see as many batches.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        reader: ItemReader,
+        batch_size: int,
+        seed: int,
+        workers: int = 0,
+        policy: BadMedia | None = None,
+        limits: Limits | None = None,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        rank: int = 0,
+        world: int = 1,
+        labels: Sequence[int] | np.ndarray | None = None,
+        *,
+        backend: str = "auto",
+        pin_memory: bool = False,
+        prefetch: int = 2,
+    ) -> None:
+        if batch_size < 1 or workers < 0 or not 0 <= rank < world:
+            raise ValueError(f"impossible {batch_size=}, {workers=}, {rank=}, {world=}")
+        self.records = tuple(records)
+        if labels is None:
+            labels = [-1 if record.label is None else record.label for record in self.records]
+        if len(labels) != len(self.records):
+            raise ValueError(f"{len(labels)} labels for {len(self.records)} records")
+        self.batch_size, self.seed, self.workers = batch_size, seed, workers
+        self.shuffle, self.drop_last, self.rank, self.world = shuffle, drop_last, rank, world
+        self.policy, self.limits = policy or BadMedia(), limits or Limits()
+        stop_early = self.policy.mode == "raise"
+        self._reading = _Reading(
+            self.records, reader, np.asarray(labels, dtype=np.int64), seed, self.limits, backend, stop_early, workers
+        )
+        self._pin_memory, self._prefetch = pin_memory, prefetch
+        self._plan: list[list[Request]] = []
+        self._loader: DataLoader[_Read] | None = None
+
+    def __len__(self) -> int:
+        """Batches of one epoch, unreadable ones included."""
+        full, rest = divmod(len(self.records), self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
+
+    def epoch(self, epoch: int, skip_batches: int = 0) -> "EpochBatches":
+        """The batches of an epoch, from batch ``skip_batches`` on without reading those before it.
+
+        Asking for another epoch ends the one before.
+        """
+        order = epoch_order(len(self.records), self.seed, epoch, self.shuffle).tolist()
+        self._plan.clear()
+        for number in range(skip_batches, len(self)):
+            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+            self._plan.append([(epoch, row) for row in rows[self.rank :: self.world]])
+        if self._loader is None:
+            self._loader = self._start()
+        return EpochBatches(self, iter(self._loader), skip_batches)
+
+    def close(self) -> None:
+        """End the workers; the next epoch starts new ones."""
+        self._loader = None
+
+    def _start(self) -> "DataLoader[_Read]":
+        parallel = self.workers > 0
+        return DataLoader(
+            self._reading,
+            batch_sampler=_Plan(self._plan),
+            num_workers=self.workers,
+            collate_fn=_as_it_is,
+            pin_memory=self._pin_memory,
+            timeout=min(5.0, self.limits.seconds) if parallel else 0,
+            persistent_workers=parallel,
+            prefetch_factor=self._prefetch if parallel else None,
+            generator=torch.Generator(),
+        )
+
+
+class EpochBatches(Iterator[Item]):
+    """The batches of one epoch.
+
+    Attributes:
+        position: how many of the epoch's batches are behind us, passed-over ones included: what ``skip_batches`` takes.
+    """
+
+    def __init__(self, loader: ClipLoader, reads: Iterator[_Read], position: int) -> None:
+        self.position = position
+        self._loader, self._reads = loader, reads
+
+    def __iter__(self) -> "EpochBatches":
+        return self
+
+    def __next__(self) -> Item:
+        while True:
+            read = self._wait()
+            self.position += 1
+            policy = self._loader.policy
+            for row, error in read.failures:
+                policy.handle(self._loader.records[row], error)
+            if read.failures:
+                policy.check(len(self._loader.records))
+            if read.batch is not None:
+                return read.batch
+            if self._loader.world > 1:
+                return {"index": torch.empty(0, dtype=torch.int64), "label": torch.empty(0, dtype=torch.int64)}
+
+    def _wait(self) -> _Read:
+        """The next batch from the workers, however long it takes while they get on."""
+        since = time.monotonic()
+        while True:
+            try:
+                return next(self._reads)
+            except RuntimeError as error:
+                died = worker_death(error)
+                if died is not None:
+                    self._loader.close()
+                    raise died from None
+                if not str(error).startswith("DataLoader timed out"):
+                    raise
+                try:
+                    self._loader._reading.check_progress(since)
+                except (MediaError, WorkerDied):
+                    self._loader.close()
+                    raise
+
+
+class _Reading(Dataset[_Read]):
+    """Turns requests into items; every worker has a copy."""
+
+    def __init__(
+        self,
+        records: tuple[Record, ...],
+        reader: ItemReader,
+        labels: np.ndarray,
+        seed: int,
+        limits: Limits,
+        backend: str,
+        stop_early: bool,
+        workers: int,
+    ) -> None:
+        self.records, self.reader, self.labels, self.seed = records, reader, labels, seed
+        self.limits, self.backend, self.stop_early = limits, backend, stop_early
+        self._busy = torch.zeros(max(1, workers), 2, dtype=torch.float64).share_memory_()
+
+    def __getitems__(self, requests: list[Request]) -> _Read:
+        worker = get_worker_info()
+        busy = self._busy[worker.id if worker else 0]
+        batch: Item | None = None
+        count = 0
+        failures: list[tuple[int, MediaError]] = []
+        for epoch, row in requests:
+            busy[1] = row
+            busy[0] = time.monotonic()
+            try:
+                item = self._item(epoch, row)
+            except MediaError as error:
+                failures.append((row, error))
+                if self.stop_early:
+                    break
+                continue
+            batch = batch or room(item, len(requests), shared=worker is not None)
+            put(batch, count, item)
+            count += 1
+        busy[0] = 0
+        return _Read({key: entry[:count] for key, entry in batch.items()} if batch else None, failures)
+
+    def _item(self, epoch: int, row: int) -> Item:
+        record = self.records[row]
+        with Video(record.path, self.backend, self.limits, record.span) as video:
+            item = dict(self.reader(video, item_rng(self.seed, epoch, record.id)))
+        item["index"] = torch.tensor(row)
+        item["label"] = torch.tensor(int(self.labels[row]))
+        return item
+
+    def check_progress(self, since: float) -> None:
+        """Raise if a worker has been on one item for more than twice the limit of one read, or none does anything."""
+        allowed, now = 2 * self.limits.seconds, time.monotonic()
+        started, rows = self._busy[:, 0].tolist(), self._busy[:, 1].tolist()
+        for start, row in zip(started, rows, strict=True):
+            if start and now - start > allowed:
+                reason = f"no answer after {now - start:.0f} seconds, where one read may take {self.limits.seconds:g}"
+                raise DecodeTimeout(self.records[int(row)].path, reason)
+        if not any(started) and now - since > allowed:
+            raise WorkerDied(f"the loading processes have been idle for {now - since:.0f} seconds; try fewer of them")
+
+
+class _Plan:
+    """The requests of the epoch at hand, batch by batch; read anew at the start of every epoch."""
+
+    def __init__(self, plan: list[list[Request]]) -> None:
+        self._plan = plan
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        return iter(list(self._plan))
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+
+def _as_it_is(read: Any) -> Any:
+    return read
+
+
+def worker_death(error: BaseException) -> WorkerDied | None:
+    """One sentence for PyTorch's report of a dead loading process; ``None`` for any other error.
+
+    PyTorch may raise it anywhere in the main process, not only while a batch is awaited.
+    """
+    found = re.match(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)(?: is killed by signal: ([^.]+))?", str(error))
+    if found is None or not isinstance(error, RuntimeError):
+        return None
+    pids, signal = found.groups()
+    how = f"was killed ({signal.strip()})" if signal else "ended unexpectedly"
+    return WorkerDied(
+        f"loading process {pids.strip()} {how}, often for lack of memory: try fewer workers or a smaller batch"
+    )
