@@ -67,15 +67,14 @@ def test_a_batch_too_small_for_every_process_is_left_out_by_all(tmp_path):
 
 
 def test_two_processes_of_tclr_give_the_loss_and_the_step_of_one(tmp_path):
-    settings = {"kind": "tclr", "count": 8, "epochs": 1, "max_steps": 2}
+    settings = {"kind": "tclr", "count": 8, "epochs": 1, "max_steps": 1}
     one, two = train_in(1, tmp_path / "one", **settings), train_in(2, tmp_path / "two", **settings)
-    first, second = (rows(tmp_path / name) for name in ("one", "two"))
-    for row, expected in zip(second, first, strict=True):
-        for term in ("loss", "ic_global", "ic_local", "local_local", "global_local"):
-            assert row[term] == pytest.approx(expected[term], rel=1e-3)
+    expected, found = (rows(tmp_path / name)[0] for name in ("one", "two"))
+    for term in ("loss", "ic_global", "ic_local", "local_local", "global_local"):
+        assert found[term] == pytest.approx(expected[term], rel=1e-4)
     moments = [name for name in one if name.endswith("/exp_avg") and "fc1.bias" not in name]
     assert len(moments) > 60
     for name in moments:
-        assert (one[name] - two[name]).norm() <= 1e-2 * one[name].norm() + 1e-6, name
+        assert (one[name] - two[name]).norm() <= 1e-3 * one[name].norm() + 1e-7, name
     for name in (name for name in one if "running" in name):
-        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-6)

@@ -81,16 +81,32 @@ class ToyLoader:
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
 
-    def epoch(self, epoch: int, skip_batches: int = 0) -> Iterator[Batch | None]:
+    def epoch(self, epoch: int, skip_batches: int = 0) -> "Batches":
+        return Batches(self, epoch, skip_batches)
+
+    def batch(self, epoch: int, number: int) -> Batch:
+        if number == self.fail_at:
+            raise OSError("the disk is gone")
         order = torch.randperm(self.count, generator=torch.Generator().manual_seed(epoch))
-        for number in range(skip_batches, len(self)):
-            if number == self.fail_at:
-                raise OSError("the disk is gone")
-            if number in self.empty:
-                yield None
-                continue
-            index = order[number * self.batch_size : (number + 1) * self.batch_size][self.rank :: self.world]
-            yield {"index": index, "clips": clips(index), "label": index % 3} if len(index) else None
+        index = order[number * self.batch_size : (number + 1) * self.batch_size][self.rank :: self.world]
+        if number in self.empty:
+            index = index[:0]
+        return {"index": index, "clips": clips(index), "label": index % 3} if len(index) else {"index": index}
+
+
+class Batches(Iterator[Batch]):
+    """Passes empty batches over in one process, and hands them out in several, as the real loader does."""
+
+    def __init__(self, loader: ToyLoader, epoch: int, position: int) -> None:
+        self.loader, self.number, self.position = loader, epoch, position
+
+    def __next__(self) -> Batch:
+        while self.position < len(self.loader):
+            self.position += 1
+            batch = self.loader.batch(self.number, self.position - 1)
+            if len(batch["index"]) or self.loader.world > 1:
+                return batch
+        raise StopIteration
 
 
 def clips(index: Tensor) -> Tensor:
@@ -185,16 +201,11 @@ def process_of_several(
 class VideoLoader(ToyLoader):
     """Batches as TCLR's reader gives them, of tiny clips without colour changes."""
 
-    def epoch(self, epoch: int, skip_batches: int = 0) -> Iterator[Batch | None]:
-        for batch in super().epoch(epoch, skip_batches):
-            if batch is None:
-                yield None
-                continue
-            made = [torch.Generator().manual_seed(int(i)) for i in batch["index"]]
-            batch["clips"] = torch.stack(
-                [torch.randint(0, 256, (10, 16, 3, 16, 16), generator=g, dtype=torch.uint8) for g in made]
-            )
-            yield batch
+    def batch(self, epoch: int, number: int) -> Batch:
+        batch = super().batch(epoch, number)
+        made = [torch.Generator().manual_seed(int(i)) for i in batch["index"]]
+        views = [torch.randint(0, 256, (10, 16, 3, 16, 16), generator=g, dtype=torch.uint8) for g in made]
+        return batch | {"clips": torch.stack(views)} if views else batch
 
 
 def tiny_tclr() -> nn.Module:
