@@ -29,7 +29,8 @@ def test_shares_are_by_class_nested_and_never_empty(labels, one, two, seed):
         assert kept >= 1
         assert abs(kept - max(one, two) * labels.count(label)) <= max(0.5, 1 - max(one, two) * labels.count(label))
     assert [r.id for r in large.records] == [r.id for r in whole.records if r in large.records]
-    assert take_fraction(whole, 1.0, seed) == whole
+    assert take_fraction(whole, 1.0, seed).records == whole.records
+    assert f"{len(small)} of {len(labels)} videos" in small.notes[-1]
 
 
 def test_the_seed_decides_and_a_missing_video_moves_no_other():

@@ -23,6 +23,7 @@ from telltime.clips.loader import ClipLoader
 from telltime.clips.policy import BadMedia
 from telltime.datasets.record import Table
 from telltime.features.marks import mark
+from telltime.features.policy import TablePolicy
 from telltime.features.store import Store
 from telltime.media.video import Limits
 
@@ -133,7 +134,9 @@ def embed_table(
     todo = [i for i, record in enumerate(table.records) if store.mark(record.id) != marks[i]]
     if todo:
         part = table.take(todo)
-        rows = _compute(model, part, reader, policy or BadMedia(), workers, batch, limits or Limits(), device, progress)
+        told = TablePolicy(BadMedia() if policy is None else policy, len(table))
+        limits = Limits() if limits is None else limits
+        rows = _compute(model, part, reader, told, workers, batch, limits, device, progress)
         _keep(store, rows, part, [marks[i] for i in todo])
     kept = [i for i, record in enumerate(table.records) if store.mark(record.id) == marks[i]]
     dropped = {record.id for record in table.records} - {table.records[i].id for i in kept}
@@ -171,15 +174,15 @@ def _compute(
     loader = ClipLoader(
         table.records, reader, batch_size=videos, seed=0, workers=workers, policy=policy, limits=limits, shuffle=False
     )
-    for done, items in enumerate(loader.epoch(0), 1):
-        if items is not None:
-            present = items["present"]
-            found = model.features(items["clips"][present], batch).slices.float().cpu()
-            slices = found.new_zeros(*present.shape, *found.shape[1:])
-            slices[present] = found
-            yield items["index"].tolist(), {"slices": slices, "present": present}
+    batches = loader.epoch(0)
+    for items in batches:
+        present = items["present"]
+        found = model.features(items["clips"][present], batch).slices.float().cpu()
+        slices = found.new_zeros(*present.shape, *found.shape[1:])
+        slices[present] = found
+        yield items["index"].tolist(), {"slices": slices, "present": present}
         if progress:
-            progress(min(done * videos, len(table)), len(table))
+            progress(min(batches.position * videos, len(table)), len(table))
 
 
 def _keep(store: Store, rows: Iterator[Rows], table: Table, marks: list[str]) -> None:

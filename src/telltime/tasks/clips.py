@@ -14,12 +14,13 @@ def augmented(batch: Item, clip: ClipSpec, device: torch.device, views: list[int
     """Views of TCLR's readers, augmented on the device and scaled for a network.
 
     Args:
-        batch: ``clips`` uint8 ``[B, V, T, 3, S, S]`` in the network's channel order, and what was settled for each view.
+        batch: ``clips`` uint8 ``[B, V, T, 3, S, S]`` in the network's channel order, and what was settled for each.
         views: which of the ``V`` views; all by default.
 
     Returns:
         float32 ``[B * V, 3, T, S, S]``, video after video.
     """
+
     def chosen(value: Tensor) -> Tensor:
         return (value if views is None else value[:, views]).flatten(0, 1)
 

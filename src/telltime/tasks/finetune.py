@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from telltime.checkpoints.model import Model
 from telltime.clips.loader import ClipLoader
 from telltime.datasets.record import Table
+from telltime.features.policy import TablePolicy
 from telltime.methods.method import Batch, Embedding, Step
 from telltime.tasks.clips import channels_of, new_classifier, normalised
 from telltime.tasks.measuring import (
@@ -124,7 +125,7 @@ def finetune(
     """Accuracy of the fine-tuned network after its last epoch.
 
     Metrics: ``top1``, ``top5``, ``mean_class_top1`` of test videos. Details: ``confusion``, ``classes``, ``per_class``,
-    ``chance``, ``curves``, ``notes``. With other than the published 16 epochs the rate drops at the same shares of them.
+    ``chance``, ``curves``, ``notes``. With other than the published 16 epochs the rate drops at the same shares.
 
     Args:
         model: not changed; a copy is trained.
@@ -136,16 +137,16 @@ def finetune(
     tuned.head = None
     tuned.classifier = new_classifier(channels_of(tuned), len(train.classes), seed)
     reader = TrainReader(size=model.clip.size, frames=frames)
+    policy = TablePolicy(reading.policy, len(train))
     loader = ClipLoader(
         train.records,
         reader,
         min(batch, len(train)),
         seed,
         workers=reading.workers,
-        policy=reading.policy,
+        policy=policy,
         limits=reading.limits,
         drop_last=True,
-        labels=train.labels(),
     )
     milestones = tuple(epochs * milestone / EPOCHS for milestone in MILESTONES)
     losses = _Losses()
@@ -173,8 +174,8 @@ def finetune(
         metrics=score_videos(logits, asked.present, asked.labels),
         model=describe_model(model, name),
         data=describe_data((train, test)),
-        records=len(train) + len(asked),
-        dropped=len(reading.policy),
+        records=len(train) - policy.dropped + len(asked),
+        dropped=policy.dropped + len(asked.dropped),
         seconds=time.monotonic() - started,
         details=class_details(logits, asked.present, train, asked.table) | {"curves": losses.curves, "notes": notes},
     )

@@ -5,8 +5,8 @@ Two protocols:
 ``frozen`` (the default)
     The network is fixed, batch norms included. The features of ten test positions of every video are computed once and
     cached; each of a training video's positions is a training example. The classifier is a logistic regression on
-    standardised features, brought to its optimum, with the penalty chosen on held-out training groups: the score depends
-    on no learning rate, and the test set chooses nothing.
+    standardised features, brought to its optimum, with the penalty chosen on held-out training groups: the score
+    depends on no learning rate, and the test set chooses nothing.
 ``paper``
     The published program: see :mod:`telltime.tasks.linear_paper`.
 

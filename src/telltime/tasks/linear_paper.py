@@ -1,10 +1,11 @@
 """TCLR's linear evaluation as its authors' program does it.
 
-The convolutions are fixed, but batch norms stay in training mode while the classifier is trained: the network normalises
-with the statistics of each batch, and its running statistics drift to the new data; the test uses the drifted ones.
-One random clip a video and epoch under light augmentation, Adam at 1e-2, batches of 32, the learning rate a tenth when
-the training loss got worse three times, an end below 1e-5. The test videos are scored at ten positions after epochs 6 and
-11 to 49, and the published number is the best of these, chosen on the test set; the last one is given beside it.
+The convolutions are fixed, but batch norms stay in training mode while the classifier is trained: the network
+normalises with the statistics of each batch, and its running statistics drift to the new data; the test uses the
+drifted ones. One random clip a video and epoch under light augmentation, Adam at 1e-2, batches of 32, the learning rate
+a tenth when the training loss got worse three times, an end below 1e-5. The test videos are scored at ten positions
+after epochs 6 and 11 to 49, and the published number is the best of these, chosen on the test set; the last one is
+given beside it.
 """
 
 import copy
@@ -20,6 +21,7 @@ from telltime.checkpoints.model import Model
 from telltime.clips.loader import ClipLoader
 from telltime.datasets.record import DatasetError, Table
 from telltime.features.embed import FeatureSet
+from telltime.features.policy import TablePolicy
 from telltime.metrics.classification import validation_loss
 from telltime.tasks.clips import augmented, channels_of, new_classifier
 from telltime.tasks.measuring import (
@@ -102,8 +104,8 @@ def linear_paper(
     """Accuracy by the published program; labels count from 0, and there are as many outputs as classes.
 
     Metrics: ``top1`` and ``top5`` of the best validated epoch (as published: chosen on the test set), ``top1_last`` and
-    ``top5_last`` of the last one, ``best_epoch``, ``validation_loss``. Details as for ``frozen``, of the best epoch, and
-    ``curves``. Test features change with every epoch and are not cached.
+    ``top5_last`` of the last one, ``best_epoch``, ``validation_loss``. Details as for ``frozen``, of the best epoch,
+    and ``curves``. Test features change with every epoch and are not cached.
 
     Args:
         epochs: at most; the last one is always validated.
@@ -114,8 +116,9 @@ def linear_paper(
     place = reading.place()
     clip = model.clip
     reader = ProbeReader(size=clip.size, frames=clip.frames, step=clip.stride, order=clip.order)
+    policy = TablePolicy(reading.policy, len(train))
     loader = ClipLoader(
-        train.records, reader, batch, seed, workers=reading.workers, policy=reading.policy, limits=reading.limits
+        train.records, reader, batch, seed, workers=reading.workers, policy=policy, limits=reading.limits
     )
     channels = channels_of(model)
     probe = PaperProbe(model.to(place), new_classifier(channels, len(train.classes), seed).to(place))
@@ -123,7 +126,7 @@ def linear_paper(
     best: tuple[Tensor, FeatureSet, dict[str, float], int] | None = None
     for epoch in range(epochs):
         rate = schedule.begin()
-        batches = ((augmented(items, clip, place), items["label"].to(place)) for items in loader.epoch(epoch) if items)
+        batches = ((augmented(items, clip, place), items["label"].to(place)) for items in loader.epoch(epoch))
         try:
             loss = probe.train_epoch(batches, rate)
         except ValueError as error:
@@ -150,8 +153,8 @@ def linear_paper(
     last = {"top1_last": scores["top1"], "top5_last": scores["top5"], "epochs": float(epoch + 1)}
     notes = [*partial_notes((train, test)), *class_notes(train, asked.table, "training split")]
     notes.append(
-        f"Published protocol: batch norms in training mode; top1 is the best of the validated epochs (epoch {best_epoch}), "
-        "chosen on the test set; top1_last is the last epoch's."
+        "Published protocol: batch norms in training mode; top1 is the best of the validated epochs "
+        f"(epoch {best_epoch}), chosen on the test set; top1_last is the last epoch's."
     )
     return Result(
         task="linear",
@@ -159,8 +162,8 @@ def linear_paper(
         metrics=chosen | last | {"best_epoch": float(best_epoch)},
         model=describe_model(model, name),
         data=describe_data((train, test)),
-        records=len(train) + len(asked),
-        dropped=len(reading.policy),
+        records=len(train) - policy.dropped + len(asked),
+        dropped=policy.dropped + len(asked.dropped),
         seconds=time.monotonic() - started,
         details=class_details(logits, asked.present, train, asked.table) | {"notes": notes, "curves": curves.values},
     )

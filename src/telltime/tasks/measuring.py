@@ -16,7 +16,6 @@ from telltime.features.embed import FeatureSet, Progress, embed_table
 from telltime.features.marks import digest
 from telltime.media.video import Limits
 
-
 Told = Callable[[str, int, int], None]
 
 

@@ -1,8 +1,8 @@
 """Nearest-neighbour retrieval: do the videos nearest to a test video show the same action?
 
 TCLR's protocol: the train split is the gallery, the test split asks; the feature of a video is the mean over nine test
-positions of the backbone's map averaged over space, four time slices of 512 channels for R3D-18 (2048 numbers), compared
-by cosine. A query is right at ``k`` when any of its ``k`` nearest has its class.
+positions of the backbone's map averaged over space, four time slices of 512 channels for R3D-18 (2048 numbers),
+compared by cosine. A query is right at ``k`` when any of its ``k`` nearest has its class.
 """
 
 import time
@@ -47,7 +47,8 @@ def neighbours(
 ) -> Result:
     """Recall at ``ks`` of the test split in the train split.
 
-    Metrics: ``recall@k``. Details: ``neighbours`` of a few queries drawn with ``seed``, ``per_class`` recall@1, ``chance``.
+    Metrics: ``recall@k``. Details: ``neighbours`` of a few queries drawn with ``seed``, ``per_class`` recall@1,
+    ``chance``, ``notes``.
 
     Args:
         reading: see :class:`~telltime.tasks.measuring.Reading`.

@@ -1,8 +1,8 @@
 """The clips and views of SEVERE's fine-tuning: two seconds at 16 frames a second, strong crops and colours.
 
-Source: Thoker et al., "How Severe is Benchmark-Sensitivity in Video Self-Supervised Learning?", ECCV 2022, and its preset
-for TCLR's weights, which TCLR's authors recommend for fine-tuning. Colours are changed before channels are put in the
-network's order; nothing but that order is specific to TCLR.
+Source: Thoker et al., "How Severe is Benchmark-Sensitivity in Video Self-Supervised Learning?", ECCV 2022, and its
+preset for TCLR's weights, which TCLR's authors recommend for fine-tuning. Colours are changed before channels are put
+in the network's order; nothing but that order is specific to TCLR.
 """
 
 import math
@@ -68,7 +68,8 @@ class TrainReader:
         top, left, height, width = random_box(rng, rows, columns, self.area)
         box = crop(take_frames(pixels, clip), top, left, height, width)
         cut = F.interpolate(box, size=(self.size, self.size), mode="bilinear", antialias=True, align_corners=False)
-        amounts = np.array([rng.uniform(-amount, amount) for amount in self.jitter]) + [1, 1, 1, 0]
+        amounts = np.array([rng.uniform(-amount, amount) for amount in self.jitter])
+        amounts[:3] += 1
         return {
             "clips": cut[None],
             "factors": torch.tensor(amounts, dtype=torch.float32)[None],
@@ -91,7 +92,7 @@ class TestReader:
     short_side: int | None = 240
 
     def __call__(self, video: Video, rng: RandomState | None = None) -> Item:
-        """``clips`` uint8 ``[P, T, 3, S, S]`` and ``present`` bool ``[P]``, all true; errors as in :class:`TrainReader`."""
+        """``clips`` uint8 ``[P, T, 3, S, S]`` and ``present`` ``[P]``, all true; errors as in :class:`TrainReader`."""
         probe = video.probe()
         starts = np.linspace(0, last_start(probe, self.frames, self.rate), self.positions).astype(np.int64)
         wanted = np.stack([clip_frames(probe, int(start), self.frames, self.rate) for start in starts])

@@ -49,14 +49,14 @@ def temporal_distinctness(
     )
     locals_, told = list(range(2, 2 + 2 * QUARTERS)), reading.told("test: quarters")
     features, rows = [], []
-    for done, items in enumerate(loader.epoch(0), 1):
-        if items:
-            with torch.no_grad():
-                pooled = model.encode(augmented(items, clip, place, locals_)).pooled.float().cpu()
-            features.append(pooled.unflatten(0, (-1, QUARTERS, 2)).transpose(1, 2))
-            rows += items["index"].tolist()
+    batches = loader.epoch(0)
+    for items in batches:
+        with torch.no_grad():
+            pooled = model.encode(augmented(items, clip, place, locals_)).pooled.float().cpu()
+        features.append(pooled.unflatten(0, (-1, QUARTERS, 2)).transpose(1, 2))
+        rows += items["index"].tolist()
         if told:
-            told(min(done * videos, len(test)), len(test))
+            told(min(batches.position * videos, len(test)), len(test))
     if not features:
         raise DatasetError(f"not one of {len(test)} {test.split} videos is long enough and readable")
     right = same_quarter(torch.cat(features))
