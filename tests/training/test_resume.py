@@ -2,12 +2,14 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 
 import pytest
 import torch
 from training_toys import Plain, ToyLoader, rows, toy, train, train_in_child
 
+from telltime.clips.policy import WorkerDied
 from telltime.training.errors import RunError
 from telltime.training.schedules import Cosine
 from telltime.training.state import facts_of
@@ -94,11 +96,10 @@ def test_the_callers_random_state_and_settings_come_back():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_polite_signal_finishes_the_step_and_saves(tmp_path, number):
     class Loud(ToyLoader):
-        def epoch(self, epoch, skip_batches=0):
-            for count, batch in enumerate(super().epoch(epoch, skip_batches)):
-                if epoch == 1 and count == 2 and skip_batches == 0:
-                    os.kill(os.getpid(), number)
-                yield batch
+        def batch(self, epoch, place):
+            if (epoch, place) == (1, 2):
+                os.kill(os.getpid(), number)
+            return super().batch(epoch, place)
 
     whole, _ = train(tmp_path / "whole")
     before = signal.getsignal(number)
@@ -113,21 +114,45 @@ def test_a_polite_signal_finishes_the_step_and_saves(tmp_path, number):
 
 def test_workers_that_die_of_the_same_signal_do_not_spoil_the_stop(tmp_path):
     class Dying(ToyLoader):
-        def epoch(self, epoch, skip_batches=0):
-            yield from (next(super(Dying, self).epoch(epoch, n)) for n in range(skip_batches, 2))
-            os.kill(os.getpid(), signal.SIGTERM)
-            raise RuntimeError("DataLoader worker exited unexpectedly")
+        def batch(self, epoch, place):
+            if place == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+                raise RuntimeError("DataLoader worker exited unexpectedly")
+            return super().batch(epoch, place)
 
     _, trained = train(tmp_path, loader=Dying())
     assert (trained.ended, trained.step) == ("stopped", 2)
 
 
+def test_workers_that_die_before_the_signal_comes_do_not_spoil_the_stop(tmp_path):
+    class Dying(ToyLoader):
+        def batch(self, epoch, place):
+            if place == 2:
+                threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+                raise RuntimeError("DataLoader worker (pid 4711) is killed by signal: Terminated. ")
+            return super().batch(epoch, place)
+
+    _, trained = train(tmp_path / "parts", loader=Dying(), save_every=1)
+    assert trained.ended == "stopped"
+    resumed, _ = train(tmp_path / "parts", resume=True, save_every=1)
+    assert same_bytes(resumed, train(None)[0])
+
+
+def test_workers_that_die_of_something_else_are_named(tmp_path):
+    class Dying(ToyLoader):
+        def batch(self, epoch, place):
+            raise RuntimeError("DataLoader worker (pid 4711) is killed by signal: Killed. ")
+
+    with pytest.raises(WorkerDied, match="loading process 4711 was killed"):
+        train(tmp_path, loader=Dying())
+
+
 def test_a_second_interrupt_ends_at_once(tmp_path):
     class Impatient(ToyLoader):
-        def epoch(self, epoch, skip_batches=0):
+        def batch(self, epoch, place):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
-            yield from super().epoch(epoch, skip_batches)
+            return super().batch(epoch, place)
 
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, loader=Impatient())

@@ -81,16 +81,32 @@ class ToyLoader:
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
 
-    def epoch(self, epoch: int, skip_batches: int = 0) -> Iterator[Batch | None]:
+    def epoch(self, epoch: int, skip_batches: int = 0) -> "Batches":
+        return Batches(self, epoch, skip_batches)
+
+    def batch(self, epoch: int, number: int) -> Batch:
+        if number == self.fail_at:
+            raise OSError("the disk is gone")
         order = torch.randperm(self.count, generator=torch.Generator().manual_seed(epoch))
-        for number in range(skip_batches, len(self)):
-            if number == self.fail_at:
-                raise OSError("the disk is gone")
-            if number in self.empty:
-                yield None
-                continue
-            index = order[number * self.batch_size : (number + 1) * self.batch_size][self.rank :: self.world]
-            yield {"index": index, "clips": clips(index), "label": index % 3} if len(index) else None
+        index = order[number * self.batch_size : (number + 1) * self.batch_size][self.rank :: self.world]
+        if number in self.empty:
+            index = index[:0]
+        return {"index": index, "clips": clips(index), "label": index % 3} if len(index) else {"index": index}
+
+
+class Batches(Iterator[Batch]):
+    """Passes empty batches over in one process, and hands them out in several, as the real loader does."""
+
+    def __init__(self, loader: ToyLoader, epoch: int, position: int) -> None:
+        self.loader, self.number, self.position = loader, epoch, position
+
+    def __next__(self) -> Batch:
+        while self.position < len(self.loader):
+            self.position += 1
+            batch = self.loader.batch(self.number, self.position - 1)
+            if len(batch["index"]) or self.loader.world > 1:
+                return batch
+        raise StopIteration
 
 
 def clips(index: Tensor) -> Tensor:
@@ -159,3 +175,49 @@ def hold_and_fork(folder: Path, ready: Any) -> None:
             os._exit(0)
         ready.set()
         time.sleep(60)
+
+
+def process_of_several(
+    rank: int, world: int, port: int, folder: Path, resume: bool, kind: str, settings: dict[str, Any]
+) -> None:
+    """One of ``world`` processes that train together, as ``torchrun`` would start it."""
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in names.items()} | {"MASTER_ADDR": "127.0.0.1"})
+    method = toy(Plain) if kind == "plain" else tiny_tclr()
+    make = ToyLoader if kind == "plain" else VideoLoader
+    count = settings.pop("count", 24)
+    torch.set_num_threads(1)
+    optimiser = torch.optim.Adam(method.parameters(), lr=1e-2)
+    with Run(folder, resume=resume, main=rank == 0) as run:
+        lines = Lines(run.metrics)
+        chosen = Settings(**{"epochs": 3, "log_every": 1, "device": "cpu", "precision": "fp32"} | settings)
+        loader = make(count=count, batch_size=4, rank=rank, world=world)
+        fit(method, loader, optimiser, Cosine(), chosen, run, sink=lines)
+        lines.close()
+    if world > 1:
+        torch.distributed.destroy_process_group()
+
+
+class VideoLoader(ToyLoader):
+    """Batches as TCLR's reader gives them, of tiny clips without colour changes."""
+
+    def batch(self, epoch: int, number: int) -> Batch:
+        batch = super().batch(epoch, number)
+        made = [torch.Generator().manual_seed(int(i)) for i in batch["index"]]
+        views = [torch.randint(0, 256, (10, 16, 3, 16, 16), generator=g, dtype=torch.uint8) for g in made]
+        return batch | {"clips": torch.stack(views)} if views else batch
+
+
+def tiny_tclr() -> nn.Module:
+    """The real method on a network of a few thousand weights."""
+    from telltime.backbones.r3d import R3D18
+    from telltime.methods import tclr
+
+    class Still(tclr.TCLR):
+        def views(self, batch: Batch, generator: torch.Generator) -> Tensor:
+            clips = batch["clips"].transpose(0, 1)[list(tclr.FORWARD_ORDER)].flatten(0, 1)
+            return clips.transpose(1, 2).float() / 255
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Still(R3D18(width=4), dim=8)

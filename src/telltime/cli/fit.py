@@ -18,7 +18,7 @@ examples:
   telltime fit tclr-small --root my-videos --out runs/first --resume
   telltime fit tclr-ucf101 --root data/ucf101 --out runs/tclr --max-steps 20
   telltime fit tclr-ucf101 --root data/ucf101 --out runs/wide --set method.views_per_pass=2 --set epochs=100
-  torchrun --nproc-per-node 4 -m telltime fit tclr-kinetics400 --root data/k400 --out runs/k400
+  torchrun --nproc-per-node 4 -m telltime.cli.main fit tclr-kinetics400 --root data/k400 --out runs/k400
 
 A recipe is a name or a YAML file. Every value of it can be set: --set batch_size=16 --set optimiser.lr=1e-4.
 A run that was stopped or killed goes on with the same command and --resume.
@@ -27,8 +27,6 @@ A run that was stopped or killed goes on with the same command and --resume.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``fit RECIPE``."""
-    parser.epilog = EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("recipe", metavar="RECIPE", help="name of a recipe, or a YAML file")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for everything the run writes")
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")

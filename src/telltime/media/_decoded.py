@@ -1,11 +1,15 @@
 """Frames as FFmpeg decodes them, turned upright and converted to RGB."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import av
+import av.error
 import numpy as np
 from av.video.reformatter import VideoReformatter
+
+from telltime.media.errors import Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +46,35 @@ def rescale(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     return frame.reformat(width, height, threads=1).to_ndarray()
 
 
-class DecodedFrame:
-    """One decoded frame, not yet converted.
+class Converter:
+    """Turns the decoded frames of one video into upright RGB.
 
-    ``reformatter`` should be one for the whole video: making its tables costs several times a conversion.
+    It lives as long as the video: making FFmpeg's conversion tables costs several times a conversion.
     """
 
-    def __init__(self, reformatter: VideoReformatter, upright: Upright, frame: Any, index: int, seconds: float) -> None:
-        self._reformatter, self._upright, self._frame = reformatter, upright, frame
+    def __init__(self, path: Path) -> None:
+        self.path, self.upright = path, Upright()
+        self._reformatter = VideoReformatter()
+
+    def write(self, frame: Any, rows: np.ndarray) -> None:
+        """Write a frame into uint8 ``[H, W, 3]``, scaled to its size in the same pass."""
+        stored = self.upright.stored(rows)
+        height, width, _ = stored.shape
+        try:
+            picture = self._reformatter.reformat(frame, width, height, "rgb24", threads=1)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise Unreadable(self.path, f"its pixels cannot be converted to RGB: {error}") from None
+        plane = picture.planes[0]
+        stored[...] = np.ndarray((height, width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1))
+
+
+class DecodedFrame:
+    """One decoded frame, not yet converted."""
+
+    def __init__(self, converter: Converter, frame: Any, index: int, seconds: float) -> None:
+        self._converter, self._frame = converter, frame
         self.index, self.seconds = index, seconds
 
     def write(self, rows: np.ndarray) -> None:
-        """Convert to RGB, and scale if ``rows`` is smaller, in one pass."""
-        stored = self._upright.stored(rows)
-        height, width, _ = stored.shape
-        picture = self._reformatter.reformat(self._frame, width, height, "rgb24", threads=1)
-        plane = picture.planes[0]
-        stored[...] = np.ndarray((height, width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1))
+        """See :meth:`Converter.write`."""
+        self._converter.write(self._frame, rows)

@@ -122,13 +122,12 @@ class TCLR(nn.Module):
         Returns:
             float32 ``[10 * B, 3, T, S, S]``, channels last, view after view in :data:`FORWARD_ORDER`.
         """
-        order = torch.tensor(FORWARD_ORDER, device=batch["clips"].device)
-        entries = {
-            key: value.transpose(0, 1)[order].flatten(0, 1)
+        by_view = {
+            key: value.transpose(0, 1)[list(FORWARD_ORDER)].flatten(0, 1)
             for key, value in batch.items()
-            if key not in ("index", "label")
+            if value.ndim > 1 and value.shape[1] == VIEWS
         }
-        return augment(entries.pop("clips"), entries)
+        return augment(by_view.pop("clips"), by_view)
 
     def forward(self, views: Tensor) -> Step:
         """The loss of ``[10 * B, 3, T, H, W]``, laid out as :meth:`views` gives them.

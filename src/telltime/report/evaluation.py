@@ -92,23 +92,21 @@ def _neighbours(page: Page, given: Sequence[Mapping[str, Any]]) -> None:
     more = f" {len(given) - MOST_ROWS} further queries are not shown." if len(given) > MOST_ROWS else ""
     said = f" The first neighbour has the query's class in {sum(marked)} of these {len(marked)}." if marked else ""
     page.section("Nearest neighbours", f"A query on the left, what the model finds most alike beside it.{said}{more}")
+    page.strips(neighbour_rows(given[:MOST_ROWS]))
+
+
+def neighbour_rows(given: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Film strips of queries and their hits, from ``details["neighbours"]``."""
     rows = []
-    for row in given[:MOST_ROWS]:
+    for row in given:
         query = row["query"]
         hits = [
-            strip(
-                hit.get("frames"),
-                _label(hit),
-                _hit_detail(hit),
-                hit.get("correct"),
-                most=3,
-                height=64,
-            )
+            strip(hit.get("frames"), _label(hit), _hit_detail(hit), hit.get("correct"), most=3, height=64)
             for hit in row["hits"][:MOST_HITS]
         ]
         detail = query["id"] if query.get("label") is not None else ""
         rows.append(Row(strip(query.get("frames"), _label(query), detail), hits))
-    page.strips(rows)
+    return rows
 
 
 def _confusion(page: Page, matrix: np.ndarray, classes: list[str]) -> None:

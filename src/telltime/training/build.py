@@ -83,7 +83,7 @@ def checked(name: str, tree: Tree) -> Resolved:
     parser = _parser()
     try:
         config = parser.parse_object(tree)
-        full = yaml.safe_load(parser.dump(config, skip_none=False))
+        full = yaml.safe_load(parser.dump(config, skip_unset=False))
     except (ArgumentError, TypeError, ValueError, KeyError) as error:
         raise RecipeError(f"recipe {name}: {_sentence(error)}") from error
     _sane(name, full)

@@ -76,7 +76,8 @@ def place(method: nn.Module, device: torch.device) -> None:
     method.to(device)
     for parameter in method.parameters():
         if parameter.ndim == 5:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+            laid_out = torch.empty_like(parameter.data, memory_format=torch.channels_last_3d)
+            parameter.data = laid_out.copy_(parameter.data)
 
 
 def share(method: nn.Module, optimiser: Optimizer, accelerator: Accelerator, fsdp: bool) -> nn.Module:

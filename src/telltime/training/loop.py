@@ -3,8 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from telltime.clips.loader import worker_death
 from telltime.methods.method import Batch
 from telltime.training import devices, optim, state
 from telltime.training.errors import RunError, TrainingError
@@ -26,14 +26,26 @@ from telltime.training.schedules import At, Schedule
 Export = Callable[[Path, dict[str, Tensor]], None]
 
 
+class Batches(Protocol):
+    """The batches of one epoch; ``position`` is how many of them are behind us, those passed over included."""
+
+    @property
+    def position(self) -> int: ...
+
+    def __next__(self) -> Batch: ...
+
+
 class Loader(Protocol):
-    """Batches of an epoch, in an order that depends on the epoch alone."""
+    """Batches in an order that depends on the epoch alone; see :class:`telltime.clips.loader.ClipLoader`.
+
+    A batch of which nothing could be read is passed over; with several processes it comes with an empty ``"index"``.
+    """
 
     def __len__(self) -> int:
-        """Batches in an epoch, those included that come out empty."""
+        """Batches in an epoch, those included that nothing could be read of."""
 
-    def epoch(self, epoch: int, skip_batches: int = 0) -> Iterator[Batch | None]:
-        """The batches of an epoch from ``skip_batches`` on; ``None`` for one of which nothing could be read."""
+    def epoch(self, epoch: int, skip_batches: int = 0) -> Batches:
+        """The batches of an epoch, from ``skip_batches`` on."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +146,15 @@ def fit(
     """
     loop = _Loop(method, loader, optimiser, schedule, settings, run, accelerator, export, sink, dropped)
     with devices.deterministic(loop.device), polite_stop() as stop:
-        return loop.go(stop)
+        try:
+            return loop.go(stop)
+        except RuntimeError as error:
+            died = worker_death(error)
+            if died is None:
+                raise
+            if not stop.comes(within=2.0):
+                raise died from None
+            return loop.ended("stopped", stop)
 
 
 class _Loop:
@@ -188,8 +208,11 @@ class _Loop:
                 break
             self._end_epoch()
         self._finish()
+        return self.ended(ended, stop)
+
+    def ended(self, how: str, stop: Stop) -> Trained:
         at = self.position
-        return Trained(ended, at.epoch, at.step, at.videos, at.seconds, self.loss, stop.signal)
+        return Trained(how, at.epoch, at.step, at.videos, at.seconds, self.loss, stop.signal)
 
     def _total(self) -> int:
         whole = self.steps * self.settings.epochs
@@ -204,41 +227,40 @@ class _Loop:
             return "max_steps"
         self.schedule.start_epoch(at.epoch)
         batches = self.loader.epoch(at.epoch, skip_batches=at.batch)
-        with ExitStack() as leaving:
-            if hasattr(batches, "close"):
-                leaving.callback(batches.close)
-            while at.batch < len(self.loader):
-                group = self._take(batches, stop)
-                if group is None:
-                    return "stopped"
-                if group:
-                    self._step(group)
-                    self._after_step()
-                at.batch = min(at.batch + self.settings.accumulate, len(self.loader))
-                last = at.batch >= len(self.loader)
-                if group and not last and self.settings.save_every and at.step % self.settings.save_every == 0:
-                    self._save()
-                if not last and self._at_limit():
-                    return "max_steps"
+        while at.batch < len(self.loader):
+            group = self._take(batches, stop)
+            if group is None:
+                return "stopped"
+            at.skipped += batches.position - at.batch - len(group)
+            if group:
+                self._step(group)
+                self._after_step()
+            at.batch = batches.position
+            if at.batch >= len(self.loader):
+                break
+            if group and self.settings.save_every and at.step % self.settings.save_every == 0:
+                self._save()
+            if self._at_limit():
+                return "max_steps"
         return "done"
 
-    def _take(self, batches: Iterator[Batch | None], stop: Stop) -> list[tuple[int, Batch]] | None:
+    def _take(self, batches: Batches, stop: Stop) -> list[tuple[int, Batch]] | None:
         """The batches of the next step that every process has something of; None when any was asked to stop."""
-        at, before = self.position, time.perf_counter()
-        count = min(self.settings.accumulate, len(self.loader) - at.batch)
-        taken: list[Batch | None] = []
+        before = time.perf_counter()
+        taken: list[tuple[int, Batch]] = []
         try:
-            taken = [next(batches, None) for _ in range(count)]
+            while not stop and len(taken) < self.settings.accumulate:
+                batch = next(batches)
+                taken.append((batches.position, batch))
+        except StopIteration:
+            pass
         except Exception:
             if not stop:
                 raise
-            taken = [None] * count
-        *usable, going = self.together.every([_size(batch) > 0 for batch in taken] + [not stop])
+        sizes = [_size(batch) for _, batch in taken] + [0] * (self.settings.accumulate - len(taken))
+        *usable, going = self.together.every([size > 0 for size in sizes] + [not stop])
         self.facts["waited"] += time.perf_counter() - before
-        if not going:
-            return None
-        at.skipped += count - sum(usable)
-        return [(at.batch + i, batch) for i, batch in enumerate(taken) if usable[i] and batch is not None]
+        return [one for one, use in zip(taken, usable, strict=False) if use] if going else None
 
     def _step(self, group: list[tuple[int, Batch]]) -> None:
         at = self.position
@@ -390,9 +412,9 @@ class _Loop:
             self._save([])
 
 
-def _size(batch: Batch | None) -> int:
-    """Items of a batch; 0 when there is none."""
-    return 0 if not batch else next(iter(batch.values())).shape[0]
+def _size(batch: Batch) -> int:
+    """Items of a batch."""
+    return next(iter(batch.values())).shape[0]
 
 
 def _clips(batch: Batch) -> int:

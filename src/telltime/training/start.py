@@ -1,7 +1,6 @@
 """From a checked recipe and a table of videos to a trained model in a run folder."""
 
 import copy
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,9 +48,10 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
     recipe = resolved.build()
     if run.main:
         _keep_recipe(resolved, run, needs_length=recipe.schedule.needs_length)
-        _name_missing(table, run)
     accelerator = devices.start_processes(recipe.device, static_graph=recipe.accumulate == 1)
     policy = BadMedia(mode=recipe.bad_media.mode, log=run.dropped, max_share=recipe.bad_media.max_share)
+    if run.main:
+        policy.missing(table.missing, table.root)
     loader = ClipLoader(
         table.records,
         recipe.method.reader,
@@ -63,6 +63,7 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
         rank=accelerator.process_index,
         world=accelerator.num_processes,
         labels=table.labels(),
+        pin_memory=accelerator.device.type == "cuda",
     )
     sinks = Several(sink, Lines(run.metrics), *([Board(run.folder)] if board else []))
     try:
@@ -76,11 +77,11 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
             accelerator=accelerator,
             export=exporter(recipe.method, {"recipe": resolved.name, "data": table.name}),
             sink=sinks,
-            dropped=lambda: len(policy),
+            dropped=lambda: policy.dropped,
         )
     finally:
         sinks.close()
-    return Outcome(trained, len(table.records), len(table.missing), len(policy))
+    return Outcome(trained, len(table.records), len(table.missing), policy.dropped)
 
 
 def settings(recipe: Recipe) -> Settings:
@@ -118,11 +119,3 @@ def _keep_recipe(resolved: Resolved, run: Run, needs_length: bool) -> None:
             )
     resolved.write(run.recipe)
 
-
-def _name_missing(table: Table, run: Run) -> None:
-    """A line in ``dropped.jsonl`` for each listed video that is not on disk, once."""
-    if run.dropped.exists() or not table.missing:
-        return
-    lines = [json.dumps({"id": name, "path": None, "reason": "listed but not on disk"}) for name in table.missing]
-    with run.dropped.open("a") as file:
-        file.write("".join(line + "\n" for line in lines))
