@@ -7,7 +7,8 @@
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from telltime.clips.item import Item, ItemReader, item_rng, put, room
-from telltime.clips.policy import BadMedia, WorkerDied
+from telltime.clips.policy import BadMedia, TooManyDropped, WorkerDied
 from telltime.datasets.record import Record
 from telltime.media.errors import DecodeTimeout, MediaError
 from telltime.media.video import Limits, Video
@@ -99,6 +100,7 @@ class ClipLoader:
         self._pin_memory, self._prefetch = pin_memory, prefetch
         self._plan: list[list[Request]] = []
         self._loader: DataLoader[_Read] | None = None
+        self._current: Callable[[], EpochBatches | None] = lambda: None
 
     def __len__(self) -> int:
         """Batches of one epoch, unreadable ones included."""
@@ -117,10 +119,19 @@ class ClipLoader:
             self._plan.append([(epoch, row) for row in rows[self.rank :: self.world]])
         if self._loader is None:
             self._loader = self._start()
-        return EpochBatches(self, iter(self._loader), skip_batches)
+        batches = EpochBatches(self, iter(self._loader), skip_batches)
+        self._current = weakref.ref(batches)
+        return batches
 
     def close(self) -> None:
-        """End the workers; the next epoch starts new ones."""
+        """End the workers and the epoch at hand; the next epoch starts new ones.
+
+        PyTorch ends them within a moment when the last reference goes, but waits five seconds for each if it is the
+        garbage collector that finds them. So whatever fails here closes first.
+        """
+        current = self._current()
+        if current is not None:
+            current._reads = iter(())
         self._loader = None
 
     def _start(self) -> "DataLoader[_Read]":
@@ -156,15 +167,22 @@ class EpochBatches(Iterator[Item]):
         while True:
             read = self._wait()
             self.position += 1
-            policy = self._loader.policy
-            for row, error in read.failures:
-                policy.handle(self._loader.records[row], error)
             if read.failures:
-                policy.check(len(self._loader.records))
+                self._account(read.failures)
             if read.batch is not None:
                 return read.batch
             if self._loader.world > 1:
                 return {"index": torch.empty(0, dtype=torch.int64), "label": torch.empty(0, dtype=torch.int64)}
+
+    def _account(self, failures: list[tuple[int, MediaError]]) -> None:
+        loader = self._loader
+        try:
+            for row, error in failures:
+                loader.policy.handle(loader.records[row], error)
+            loader.policy.check(len(loader.records))
+        except (MediaError, TooManyDropped):
+            loader.close()
+            raise
 
     def _wait(self) -> _Read:
         """The next batch from the workers, however long it takes while they get on."""
@@ -173,17 +191,14 @@ class EpochBatches(Iterator[Item]):
             try:
                 return next(self._reads)
             except RuntimeError as error:
-                died = worker_death(error)
-                if died is not None:
-                    self._loader.close()
-                    raise died from None
-                if not str(error).startswith("DataLoader timed out"):
+                died: Exception | None = worker_death(error)
+                late = str(error).startswith("DataLoader timed out")
+                if died is None and not late:
                     raise
-                try:
-                    self._loader._reading.check_progress(since)
-                except (MediaError, WorkerDied):
-                    self._loader.close()
-                    raise
+            died = died or self._loader._reading.stall(since)
+            if died is not None:
+                self._loader.close()
+                raise died
 
 
 class _Reading(Dataset[_Read]):
@@ -234,16 +249,17 @@ class _Reading(Dataset[_Read]):
         item["label"] = torch.tensor(int(self.labels[row]))
         return item
 
-    def check_progress(self, since: float) -> None:
-        """Raise if a worker has been on one item for more than twice the limit of one read, or none does anything."""
+    def stall(self, since: float) -> Exception | None:
+        """What is wrong if a worker is on one item for more than twice the limit of one read, or none does anything."""
         allowed, now = 2 * self.limits.seconds, time.monotonic()
         started, rows = self._busy[:, 0].tolist(), self._busy[:, 1].tolist()
         for start, row in zip(started, rows, strict=True):
             if start and now - start > allowed:
                 reason = f"no answer after {now - start:.0f} seconds, where one read may take {self.limits.seconds:g}"
-                raise DecodeTimeout(self.records[int(row)].path, reason)
+                return DecodeTimeout(self.records[int(row)].path, reason)
         if not any(started) and now - since > allowed:
-            raise WorkerDied(f"the loading processes have been idle for {now - since:.0f} seconds; try fewer of them")
+            return WorkerDied(f"the loading processes have been idle for {now - since:.0f} seconds; try fewer of them")
+        return None
 
 
 class _Plan:

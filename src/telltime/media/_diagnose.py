@@ -11,6 +11,14 @@ import av.error
 from telltime.media.errors import DecodeTimeout, MediaError, MediaNotFound, Unreadable
 
 
+def refuse_text(path: Path) -> None:
+    """Raise if a file is plain text: FFmpeg would take some for lists of other files to open, or draw them."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if _is_text(head) and not head.startswith(b"YUV4MPEG2"):
+        raise Unreadable(path, "a text file, not a video")
+
+
 def not_a_video(path: Path) -> str:
     """The reason, from the first bytes of a file that FFmpeg would not open."""
     with path.open("rb") as file:
@@ -19,8 +27,6 @@ def not_a_video(path: Path) -> str:
         return "empty file"
     if head[4:8] in (b"ftyp", b"wide", b"free", b"mdat") and not _has_index(path):
         return "cut short: the index at its end (moov atom) is missing"
-    if _is_text(head):
-        return "a text file, not a video"
     return "no format of video that FFmpeg knows, or damaged at its start"
 
 
@@ -62,22 +68,14 @@ def media_errors(path: Path, seconds: float) -> Iterator[None]:
         raise
     except av.error.FileNotFoundError:
         raise MediaNotFound(path, "no such file") from None
-    except av.error.PermissionError as error:
-        raise Unreadable(path, _permission(path, error)) from None
+    except PermissionError:
+        raise Unreadable(path, "permission denied") from None
     except (av.error.ExitError, av.error.TimeoutError):
         raise DecodeTimeout(path, f"reading took longer than the limit of {seconds:g} seconds") from None
     except av.error.InvalidDataError:
         raise Unreadable(path, not_a_video(path)) from None
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
         raise Unreadable(path, f"FFmpeg says: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _permission(path: Path, error: Exception) -> str:
-    try:
-        with path.open("rb"):
-            return not_a_video(path)
-    except OSError:
-        return "permission denied"
 
 
 def picture_stream(path: Path, container: Any) -> Any:

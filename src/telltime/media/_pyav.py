@@ -9,7 +9,7 @@ import av
 import av.error
 
 from telltime.media._decoded import Converter, DecodedFrame, Upright
-from telltime.media._diagnose import media_errors, picture_stream
+from telltime.media._diagnose import media_errors, picture_stream, refuse_text
 from telltime.media._packets import Identity, PacketTable, TimeOrder
 from telltime.media.errors import MediaError, Unreadable
 from telltime.media.frames import Deadline, Limits, Probe
@@ -41,6 +41,7 @@ class PyAVSource:
         self._packets: Any = None
         self._next = 0
         with media_errors(self._path, self._limits.seconds):
+            refuse_text(self._path)
             self._open()
 
     @property
