@@ -147,6 +147,17 @@ def test_the_refusal_names_what_was_asked_for(form: str) -> None:
         read(FORMS[form])
 
 
+@pytest.mark.parametrize(
+    "name", ["posix.system", "subprocess.Popen", "__builtin__.getattr", "builtins.type", "importlib.import_module"]
+)
+def test_names_only_an_attack_needs_are_refused_on_sight(name: str) -> None:
+    module, _, last = name.rpartition(".")
+    content = f"c{module}\n{last}\n".encode()
+    for pickled in (content + b".", b"}" + text("never called") + content + b"s.", content + b")R."):
+        with pytest.raises(UnsafePickle, match=rf"names [a-z]+\.{last}"):
+            read(pickled)
+
+
 @pytest.mark.parametrize("protocol", range(6))
 def test_objects_of_unknown_classes_become_inert(protocol: int) -> None:
     loud = Loud.__new__(Loud)

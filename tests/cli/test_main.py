@@ -58,7 +58,7 @@ def test_every_verb_has_help_with_examples_that_parse(verb: str, capsys: pytest.
     assert main([verb, "--help"]) == 0
     shown = capsys.readouterr().out
     assert f"telltime {verb}" in shown
-    assert verb == "data" or "examples:" in shown
+    assert "examples:" in shown
     examples = [line.strip() for line in getattr(module._module(verb), "EXAMPLES", "").splitlines()]
     for example in examples:
         if example.startswith(f"telltime {verb} "):
