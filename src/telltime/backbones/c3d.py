@@ -19,6 +19,7 @@ class C3D(nn.Module):
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
+        self.width = width
         self.channels = 8 * width
         layers, inputs = [], 3
         for multiple, time, space in _LAYERS:

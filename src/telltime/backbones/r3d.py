@@ -20,6 +20,7 @@ class _VideoResNet18(nn.Module):
 
     def __init__(self, stem: nn.Sequential, conv: type[Conv3DSimple] | type[Conv2Plus1D], width: int) -> None:
         super().__init__()
+        self.width = width
         self.channels = 8 * width
         self.stem = stem
         self.layer1 = _stage(conv, width, width, 1)
@@ -53,6 +54,7 @@ class R3D18(_VideoResNet18):
             nn.ReLU(inplace=True),
         )
         super().__init__(stem, Conv3DSimple, width)
+        self.stem_stride = stem_stride
 
 
 class R2Plus1D18(_VideoResNet18):
@@ -74,6 +76,7 @@ class R2Plus1D18(_VideoResNet18):
             nn.ReLU(inplace=True),
         )
         super().__init__(stem, Conv2Plus1D, width)
+        self.stem_stride = stem_stride
 
 
 def _stage(conv: type[Conv3DSimple] | type[Conv2Plus1D], inputs: int, outputs: int, stride: int) -> nn.Sequential:

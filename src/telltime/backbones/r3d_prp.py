@@ -16,6 +16,7 @@ class PRPR3D(nn.Module):
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
+        self.width = width
         self.channels = 8 * width
         self.conv1 = _Convolution(3, width, (3, 7, 7), (1, 2, 2))
         self.bn1 = nn.BatchNorm3d(width)

@@ -54,6 +54,7 @@ class ProjectionHead(nn.Module):
 
     def __init__(self, channels: int, dim: int = 128) -> None:
         super().__init__()
+        self.channels, self.dim = channels, dim
         self.fc1 = nn.Linear(channels, channels)
         self.bn1 = ViewBatchNorm(channels)
         self.bn2 = ViewBatchNorm(dim)

@@ -1,0 +1,38 @@
+"""The clips a network was trained on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """The clips a network was trained on.
+
+    Attributes:
+        frames: how many.
+        stride: frames of the video from one to the next.
+        size: side of the square pictures, in pixels.
+        crop: side of the centred square cut out for testing, as a share of the frame's short side.
+        order: channel order the network expects; clips handed to a :class:`Model` are RGB all the same.
+        mean, std: subtracted and divided by, of values in 0..1 and in ``order``; ``None`` for neither.
+    """
+
+    frames: int = 16
+    stride: int = 2
+    size: int = 112
+    crop: float = 0.8
+    order: Literal["bgr", "rgb"] = "bgr"
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.order not in ("bgr", "rgb"):
+            raise ValueError(f'order is "bgr" or "rgb", not {self.order!r}')
+        if min(self.frames, self.stride, self.size) < 1 or not 0 < self.crop <= 1:
+            raise ValueError(f"frames, stride and size are at least 1 and crop lies in 0..1: {self}")
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if values is not None:
+                if len(values) != 3 or (name == "std" and min(values) <= 0):
+                    raise ValueError(f"{name} is three numbers, one a channel, not {values}")
+                object.__setattr__(self, name, tuple(float(value) for value in values))

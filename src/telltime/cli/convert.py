@@ -1,0 +1,74 @@
+"""``telltime convert``: a published checkpoint file to a model folder."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+SUMMARY = "turn a published checkpoint into a model folder of safetensors and JSON"
+
+EXAMPLES = """\
+examples:
+  telltime convert model_best_e247_loss_9.7173.pth --out models/tclr-r3d18-ucf101
+  telltime convert rpd18kin400.pth --out models/tclr-r2plus1d-k400 --json
+
+The file is read without running anything in it. What comes out is a MODEL like any other:
+  telltime embed models/tclr-r3d18-ucf101 MY_VIDEOS --out features
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ``convert FILE --out DIR``."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint as a method's authors published it")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, made if needed")
+    parser.add_argument("--force", action="store_true", help="replace a model that is already in DIR")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert and say what was recognised; 0 when done."""
+    from telltime.checkpoints.errors import CheckpointError
+
+    if not args.file.is_file():
+        there = "is a folder, expected a checkpoint file" if args.file.is_dir() else "there is no such file"
+        raise CheckpointError(f"{args.file}: {there}")
+    if args.out.exists() and not args.out.is_dir():
+        raise CheckpointError(f"{args.out} is a file; choose a folder for --out")
+    if args.out.is_dir() and any(args.out.iterdir()) and not args.force:
+        raise CheckpointError(f"{args.out} is not empty; choose another --out, or --force to replace the model in it")
+
+    from telltime.checkpoints.model import convert
+
+    model = convert(args.file)
+    model.save(args.out)
+    found: dict[str, Any] = {
+        "file": str(args.file),
+        "out": str(args.out),
+        "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
+        "head": model.head is not None,
+        "classes": model.classifier.out_features if model.classifier is not None else None,
+        "digest": model.digest(),
+        **model.meta,
+    }
+    print(json.dumps(found, indent=2) if args.json else _told(found))
+    return 0
+
+
+def _told(found: dict[str, Any]) -> str:
+    """What was found, for people."""
+    parts = [f"{found['architecture']} backbone, {found['parameters']:,} parameters"]
+    if found["head"]:
+        parts.append("projection head")
+    if found["classes"]:
+        parts.append(f"{found['classes']}-way classifier")
+    lines = [f"recognised  {found['method'].upper()} {found['kind']} file: {', '.join(parts)}"]
+    said = {"epoch": "epoch", "best_score": "best loss", "learning_rate": "learning rate"}
+    if numbers := [f"{label} {found[key]:g}" for key, label in said.items() if key in found]:
+        lines.append(f"it says     {', '.join(numbers)}")
+    lines += [f"note        {note}" for note in found["notes"]]
+    lines += [
+        f"licence     {found['licence']}",
+        f"written     {Path(found['out']) / 'model.safetensors'} and config.json",
+        f"next        telltime embed {found['out']} MY_VIDEOS --out features",
+    ]
+    return "\n".join(lines)
