@@ -62,3 +62,54 @@ def golden() -> Golden:
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+CLASSES = ("ApplyEyeMakeup", "Archery", "BabyCrawling")
+
+
+def _clip(label: int, seed: int, frames: int) -> Any:
+    """A square of the class's colour that walks over noise of the video's own, and fades."""
+    rng = np.random.default_rng(seed)
+    ground = rng.integers(60, 120, (6, 8, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+    for t in range(frames):
+        picture = ground.copy()
+        left, top = (t * 2 + seed * 5) % 44, (t + seed * 3) % 28
+        picture[top : top + 20, left : left + 20] = 20
+        picture[top : top + 20, left : left + 20, label] = 250 - 2 * t
+        yield picture
+
+
+@pytest.fixture(scope="session")
+def tiny_ucf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in UCF101's layout: 3 of its classes, 4 videos of each to train on and 2 to test, 64 x 48, 80 frames.
+
+    The lists name one train video that is not there. Do not write to it.
+    """
+    from telltime.media.write import write_video
+
+    root = tmp_path_factory.mktemp("tiny") / "ucf101"
+    lists = root / "ucfTrainTestlist"
+    lists.mkdir(parents=True)
+    (lists / "classInd.txt").write_text("".join(f"{i} {name}\r\n" for i, name in enumerate(CLASSES, 1)))
+    train, test = [f"{CLASSES[0]}/v_{CLASSES[0]}_g25_c07.avi 1\r\n"], []
+    for label, name in enumerate(CLASSES):
+        for group in range(6):
+            path = f"{name}/v_{name}_g{group + 1:02d}_c01.avi"
+            write_video(root / "UCF-101" / path, _clip(label, 10 * label + group, 80))
+            train += [f"{path} {label + 1}\r\n"] * (group >= 2)
+            test += [f"{path}\r\n"] * (group < 2)
+    for fold in (1, 2, 3):
+        (lists / f"trainlist0{fold}.txt").write_text("".join(train))
+        (lists / f"testlist0{fold}.txt").write_text("".join(test))
+    return root
+
+
+@pytest.fixture
+def tiny_model() -> Any:
+    """A random R3D-18 of width 2 for clips of 32 pixels: features of 16 channels and 4 time slices."""
+    from telltime.backbones.r3d import R3D18
+    from telltime.checkpoints.model import ClipSpec, Model
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Model(R3D18(width=2), ClipSpec(size=32), meta={"method": "none"}).eval()

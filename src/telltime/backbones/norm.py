@@ -122,7 +122,7 @@ class _Normalise(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, invstd = ctx.saved_tensors
         views = len(mean)
         grad_x = torch.empty_like(x)
@@ -168,14 +168,14 @@ class _NormaliseOverProcesses(torch.autograd.Function):
         mean, var, count = mean.to(dtype), var.to(dtype), count.to(dtype)
         out = torch.empty_like(x)
         unused = weight.new_empty(2, 0)
-        for part, to, *stats in zip(parts, out.chunk(views), mean, var, strict=True):
-            torch.native_batch_norm(part, weight, bias, *stats, False, 0.0, eps, out=(to, *unused))
+        for part, to, m, v in zip(parts, out.chunk(views), mean, var, strict=True):
+            torch.native_batch_norm(part, weight, bias, m, v, False, 0.0, eps, out=(to, *unused))
         ctx.save_for_backward(x, weight, mean, var, count)
         ctx.eps = eps
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, var, count = ctx.saved_tensors
         views = len(mean)
         grad_x = torch.empty_like(x)

@@ -4,6 +4,8 @@ Sources: Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action R
 ``r3d_18`` and ``r2plus1d_18``); Dave et al., "TCLR: Temporal Contrastive Learning for Video Representation", CVIU 2022.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D, Conv3DSimple
 
@@ -11,8 +13,8 @@ from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D, Conv3DSimpl
 class _VideoResNet18(nn.Module):
     """Stem and four stages of two blocks; state-dict keys are torchvision's, without ``fc``.
 
-    In the first block of ``layer4`` the first convolution and the shortcut do not stride over time; the former is a full
-    3x3x3 convolution dilated by 2 in time, also in R(2+1)D. As in the publication both replace convolutions that were
+    In the first block of ``layer4`` the first convolution and the shortcut do not stride over time; the former is a
+    full 3x3x3 convolution dilated by 2 in time, also in R(2+1)D. As in the publication both come after the others were
     initialised by Kaiming's fan-out rule, and so keep PyTorch's default initialisation.
     """
 
@@ -28,7 +30,7 @@ class _VideoResNet18(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        block = self.layer4[0]
+        block: Any = self.layer4[0]
         block.conv1[0] = nn.Conv3d(4 * width, 8 * width, 3, (1, 2, 2), (2, 1, 1), (2, 1, 1), bias=False)
         block.downsample[0] = nn.Conv3d(4 * width, 8 * width, 1, (1, 2, 2), bias=False)
 

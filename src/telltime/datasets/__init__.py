@@ -1,1 +1,60 @@
 """Folder layouts to tables of records; one data set, one file."""
+
+import difflib
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from telltime.datasets.record import DatasetError, Record, Table
+
+__all__ = ["NAMES", "DatasetError", "Record", "Table", "load", "module"]
+
+NAMES: dict[str, str] = {
+    "ucf101": "telltime.datasets.ucf101",
+    "hmdb51": "telltime.datasets.hmdb51",
+    "kinetics400": "telltime.datasets.kinetics",
+    "diving48": "telltime.datasets.diving48",
+    "folder": "telltime.datasets.folder",
+    "generated": "telltime.datasets.generated",
+}
+
+
+def module(name: str) -> ModuleType:
+    """The module of data set ``name``, imported on first use.
+
+    Raises:
+        DatasetError: there is no such data set; the nearest name is given.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(name.lower().replace("-", ""), NAMES, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(NAMES)}"
+        raise DatasetError(f"there is no data set named {name!r}; {hint}")
+    return import_module(NAMES[name])
+
+
+def load(
+    name: str, root: str | Path, split: str = "train", fold: int = 1, annotation: str | Path | None = None
+) -> Table:
+    """One split of a data set, as a table of the videos that are on disk.
+
+    Args:
+        name: a key of :data:`NAMES`.
+        root: folder of the data set; its file gives the layout.
+        split: ``"train"``, ``"test"`` or ``"all"``.
+        fold: which of the published folds, from 1.
+        annotation: file or folder of the split lists, where they do not lie below ``root``.
+
+    Raises:
+        DatasetError: the layout is not as expected, or not one video of the split is there.
+    """
+    from telltime.datasets.scan import printable
+
+    table: Table = module(name).load(root, split, fold, annotation)
+    if not table.records:
+        first = f", the first one is {table.missing[0]}" if table.missing else ""
+        seen = next((f"; {note}" for note in table.notes if " not read" in note), "")
+        raise DatasetError(
+            f"{name}: none of the {len(table.missing)} videos listed for split {split!r} is below"
+            f" {printable(Path(root))}{first}{seen}; 'telltime data check {name}' tells what is there"
+        )
+    return table

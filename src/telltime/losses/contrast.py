@@ -40,8 +40,8 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1, cosine: bool = False
 def instance_contrast(views: Tensor, temperature: float = 0.1) -> Tensor:
     r"""Mean of :func:`nt_xent` over all pairs of views, each pair once, from one Gram tensor.
 
-    For row ``i`` of view ``a``, with :math:`E_{ab}(i) = \log \sum_{j \ne i} e^{s(a_i, b_j)}`, the row's share of the pair
-    ``(a, b)`` is :math:`\log(e^{s(a_i, b_i)} + e^{E_{aa}(i)} + e^{E_{ab}(i)}) - s(a_i, b_i)`.
+    For row ``i`` of view ``a``, with :math:`E_{ab}(i) = \log \sum_{j \ne i} e^{s(a_i, b_j)}`, the row's share of the
+    pair ``(a, b)`` is :math:`\log(e^{s(a_i, b_i)} + e^{E_{aa}(i)} + e^{E_{ab}(i)}) - s(a_i, b_i)`.
 
     TCLR's instance loss of the local clips sums the ordered pairs of its 8 local views and divides by 4, which is
     14 times this mean; that of the two global clips is this mean.

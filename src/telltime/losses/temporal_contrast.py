@@ -45,9 +45,7 @@ def global_local(slices: Tensor, clips: Tensor, temperature: float = 0.1) -> Ten
         ``[B]``, one loss a video.
     """
     if slices.shape[-3:] != clips.shape[-3:]:
-        raise ValueError(
-            f"every slice needs its local clip: slices {tuple(slices.shape)} and clips {tuple(clips.shape)} do not match"
-        )
+        raise ValueError(f"every slice needs its local clip: {tuple(slices.shape)} does not fit {tuple(clips.shape)}")
     slices, clips = (x[None] if x.ndim == 3 else x for x in (slices, clips))
     similarity = torch.einsum("ubkc,wblc->uwbkl", slices, clips) / temperature
     matched = similarity.diagonal(0, -2, -1)

@@ -1,6 +1,22 @@
 """Why a file is no video, in one clause a person understands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+
+from telltime.media.errors import DecodeTimeout, MediaError, MediaNotFound, Unreadable
+
+
+def refuse_text(path: Path) -> None:
+    """Raise if a file is plain text: FFmpeg would take some for lists of other files to open, or draw them."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if _is_text(head) and not head.startswith(b"YUV4MPEG2"):
+        raise Unreadable(path, "a text file, not a video")
 
 
 def not_a_video(path: Path) -> str:
@@ -11,8 +27,6 @@ def not_a_video(path: Path) -> str:
         return "empty file"
     if head[4:8] in (b"ftyp", b"wide", b"free", b"mdat") and not _has_index(path):
         return "cut short: the index at its end (moov atom) is missing"
-    if _is_text(head):
-        return "a text file, not a video"
     return "no format of video that FFmpeg knows, or damaged at its start"
 
 
@@ -43,3 +57,35 @@ def _has_index(path: Path) -> bool:
                 return False
             at += length
     return False
+
+
+@contextmanager
+def media_errors(path: Path, seconds: float) -> Iterator[None]:
+    """What FFmpeg raises, as this package's errors."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except av.error.FileNotFoundError:
+        raise MediaNotFound(path, "no such file") from None
+    except PermissionError:
+        raise Unreadable(path, "permission denied") from None
+    except (av.error.ExitError, av.error.TimeoutError):
+        raise DecodeTimeout(path, f"reading took longer than the limit of {seconds:g} seconds") from None
+    except av.error.InvalidDataError:
+        raise Unreadable(path, not_a_video(path)) from None
+    except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
+        raise Unreadable(path, f"FFmpeg says: {getattr(error, 'strerror', None) or error}") from None
+
+
+def picture_stream(path: Path, container: Any) -> Any:
+    """The first stream of moving pictures; covers of music files are none."""
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not streams:
+        raise Unreadable(path, "no video stream" + (", only sound" if container.streams.audio else ""))
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise Unreadable(path, "its codec has no decoder here")
+    if not stream.codec_context.width or not stream.codec_context.height:
+        raise Unreadable(path, "the video stream has no picture size")
+    return stream

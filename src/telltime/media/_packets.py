@@ -1,9 +1,10 @@
 """What the packets of a stream say of its frames, before anything is decoded."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-Identity = tuple[int | None, int | None, int | None, int]
-"""Presentation time, decoding time, byte position and size of a packet: enough to know it again."""
+Identity = tuple[int | None, int]
+"""Presentation time and size of a packet: enough to know it again after a seek."""
 
 _VOP = b"\x00\x00\x01\xb6"
 
@@ -19,7 +20,7 @@ class PacketTable:
         keys: positions of packets that decoding can start from.
         shown: positions of packets whose frames an edit list does not cut away.
         frames: how many frames those packets hold.
-        where: what a packet is known by, to its position.
+        where: what a packet is known by, to its position; ``None`` where two are alike.
     """
 
     codec: str
@@ -29,7 +30,7 @@ class PacketTable:
     keys: list[int] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
     frames: int = 0
-    where: dict[Identity, int] = field(default_factory=dict)
+    where: dict[Identity, int | None] = field(default_factory=dict)
     _irregular: bool = False
     _vops: "_Vops | None" = None
 
@@ -39,12 +40,12 @@ class PacketTable:
             self._vops = _Vops()
             self._vops.read_layer(header)
 
-    def add(self, identity: Identity, key: bool, discard: bool, data: bytes) -> None:
+    def add(self, identity: Identity, dts: int | None, key: bool, discard: bool, data: bytes) -> None:
         """Note one packet; ``data`` is its content if :attr:`needs_data`."""
         position = len(self.pts)
-        self.where[identity] = position
+        self.where[identity] = None if identity in self.where else position
         self.pts.append(identity[0])
-        self.dts.append(identity[1])
+        self.dts.append(dts)
         if key:
             self.keys.append(position)
         gives = self._gives(data)
@@ -80,7 +81,7 @@ class PacketTable:
             return None
         if any(self.pts[key] is None for key in self.keys) or not self.keys or self.keys[0] != 0:
             return None
-        plain = all(a < b for a, b in zip(times, times[1:], strict=False))
+        plain = all(a < b for a, b in pairwise(times))
         reorders = self._vops.bidirectional if self._vops else self.reorders
         if reorders and plain:
             return None
@@ -107,7 +108,7 @@ class TimeOrder:
                 best = max(best, keys[nearest])
                 nearest += 1
             self._start[i] = best if best <= position else 0
-        self._first = {key: 0 for key in table.keys}
+        self._first = dict.fromkeys(table.keys, 0)
         for i in reversed(range(len(order))):
             self._first[self._start[i]] = i
 

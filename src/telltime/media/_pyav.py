@@ -1,24 +1,27 @@
 """Reading video files with PyAV: only the frames asked for, from the keyframe before them, each converted once."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import av.error
-import numpy as np
-from av.video.reformatter import VideoReformatter
 
-from telltime.media._diagnose import not_a_video
+from telltime.media._decoded import Converter, DecodedFrame, Upright
+from telltime.media._diagnose import media_errors, picture_stream, refuse_text
 from telltime.media._packets import Identity, PacketTable, TimeOrder
-from telltime.media.errors import DecodeTimeout, MediaError, MediaNotFound, Unreadable
+from telltime.media.errors import MediaError, Unreadable
 from telltime.media.frames import Deadline, Limits, Probe
 
 _NOT_VIDEO = {"concat", "concatf", "dash", "hls", "hls,applehttp", "tty"}
 """Formats that are lists of other files, or text drawn as pictures."""
+
+_DAMAGE = (av.error.FFmpegError, IndexError)
+"""What damaged files make PyAV raise; the second when streams turn up that the start of the file did not tell of."""
+
+_TIMEOUTS = (av.error.ExitError, av.error.TimeoutError)
+_NO_TIMES = av.format.Flags.no_timestamps.value
 
 
 class _Misordered(Exception):
@@ -31,14 +34,14 @@ class PyAVSource:
     def __init__(self, path: Path, limits: Limits) -> None:
         self.fault: str | None = None
         self._path, self._limits = path, limits
-        self._reformatter = VideoReformatter()
+        self._converter = Converter(path)
         self._probe: Probe | None = None
         self._order: TimeOrder | None = None
-        self._upright = Upright()
         self._container: Any = None
         self._packets: Any = None
         self._next = 0
-        with self._errors():
+        with media_errors(self._path, self._limits.seconds):
+            refuse_text(self._path)
             self._open()
 
     @property
@@ -69,7 +72,7 @@ class PyAVSource:
         try:
             if container.format.name in _NOT_VIDEO:
                 raise Unreadable(self._path, f"a list or text ({container.format.name}), not a video")
-            self._stream = _picture_stream(self._path, container)
+            self._stream = picture_stream(self._path, container)
             context = self._stream.codec_context
             self._limits.check_size(self._path, context.width, context.height)
             context.thread_count = 1
@@ -90,15 +93,15 @@ class PyAVSource:
     def probe(self, deadline: Deadline) -> Probe:
         """One pass over the packets; only the first frame is decoded, to see which way is up."""
         if self._probe is None:
-            with self._errors():
+            with media_errors(self._path, self._limits.seconds):
                 self._probe = self._scan(deadline)
         return self._probe
 
     def _scan(self, deadline: Deadline) -> Probe:
         context = self._stream.codec_context
         width, height = context.width, context.height
-        tells_order = self._container.format.name.startswith("mov,mp4")
-        table = PacketTable(context.name, bool(context.has_b_frames) and not tells_order)
+        untold = self._container.format.name == "avi" or self._container.format.flags & _NO_TIMES
+        table = PacketTable(context.name, bool(context.has_b_frames and untold))
         if table.needs_data and context.extradata:
             table.look(context.extradata)
         seen_upright = self._container.format.name == "avi"
@@ -109,13 +112,13 @@ class PyAVSource:
                 if not packet.size:
                     continue
                 data = bytes(packet) if table.needs_data else b""
-                table.add(_identity(packet), packet.is_keyframe, packet.is_discard, data)
+                table.add(_identity(packet), packet.dts, packet.is_keyframe, packet.is_discard, data)
                 self._limits.check_frames(self._path, table.frames)
                 duration = packet.duration or duration
                 if not seen_upright:
                     seen_upright = self._see_upright(packet)
-        except av.error.FFmpegError:
-            if not table.frames:
+        except _DAMAGE as error:
+            if not table.frames or isinstance(error, _TIMEOUTS):
                 raise
         if not table.frames:
             raise Unreadable(self._path, "the video stream holds no frame")
@@ -130,24 +133,24 @@ class PyAVSource:
         else:
             rate = rate or 25.0
             seconds = table.frames / rate
-        if self._upright.swaps:
+        if self._converter.upright.swaps:
             width, height = height, width
-        return Probe(table.frames, rate, width, height, self._upright.degrees, context.name, seconds)
+        return Probe(table.frames, rate, width, height, self._converter.upright.degrees, context.name, seconds)
 
     def _see_upright(self, packet: Any) -> bool:
         try:
             for frame in packet.decode():
-                self._upright = Upright.of(frame)
+                self._converter.upright = Upright.of(frame)
                 return True
         except av.error.FFmpegError:
             return True
         return False
 
-    def read(self, wanted: list[int], deadline: Deadline) -> Iterator["PyAVPicture"]:
+    def read(self, wanted: list[int], deadline: Deadline) -> Iterator[DecodedFrame]:
         """The frames ``wanted`` that decode; see :class:`telltime.media.frames.Source`."""
         self.probe(deadline)
         self.fault = None
-        with self._errors():
+        with media_errors(self._path, self._limits.seconds):
             if self._order is not None:
                 try:
                     yield from self._by_time(self._order, wanted[::-1], deadline)
@@ -157,7 +160,7 @@ class PyAVSource:
             if wanted:
                 yield from self._in_order(wanted[::-1], deadline)
 
-    def _by_time(self, order: TimeOrder, left: list[int], deadline: Deadline) -> Iterator["PyAVPicture"]:
+    def _by_time(self, order: TimeOrder, left: list[int], deadline: Deadline) -> Iterator[DecodedFrame]:
         """Jump to the keyframe before each frame; ``left`` (descending) loses what is given or cannot be."""
         base = self._stream.time_base or Fraction(1, 25)
         while left:
@@ -174,18 +177,23 @@ class PyAVSource:
                     expected += 1
                     if index == left[-1]:
                         left.pop()
-                        yield PyAVPicture(self, frame, index, float((order.pts[index] - order.pts[0]) * base))
+                        yield DecodedFrame(
+                            self._converter,
+                            frame,
+                            index,
+                            float((order.pts[index] - order.pts[0]) * base),
+                        )
                         if not left or order.start(left[-1]) > fed + 1:
                             break
                 else:
                     left.clear()
-            except av.error.FFmpegError as error:
+            except _DAMAGE as error:
                 self._note_damage(error, expected)
                 broken = max(start, self._next - 1)
                 while left and order.start(left[-1]) <= broken:
                     left.pop()
 
-    def _in_order(self, left: list[int], deadline: Deadline) -> Iterator["PyAVPicture"]:
+    def _in_order(self, left: list[int], deadline: Deadline) -> Iterator[DecodedFrame]:
         """Count the frames from the first on, where the file's times are of no use."""
         assert self._probe is not None
         self._go_to(0)
@@ -194,15 +202,15 @@ class PyAVSource:
             for _, frame in self._decode(deadline):
                 if count == left[-1]:
                     left.pop()
-                    yield PyAVPicture(self, frame, count, count / self._probe.rate)
+                    yield DecodedFrame(self._converter, frame, count, count / self._probe.rate)
                     if not left:
                         return
                 count += 1
-        except av.error.FFmpegError as error:
+        except _DAMAGE as error:
             self._note_damage(error, count)
 
     def _note_damage(self, error: Exception, reached: int) -> None:
-        if isinstance(error, av.error.ExitError | av.error.TimeoutError):
+        if isinstance(error, _TIMEOUTS):
             raise error
         self.fault = f"damaged, decoding stops at frame {reached} of {self._table.frames}"
 
@@ -244,33 +252,13 @@ class PyAVSource:
             self._container.seek(time, stream=self._stream)
             self._packets = self._container.demux(self._stream)
             landed = next(packet for packet in self._packets if packet.size)
-        except (av.error.FFmpegError, StopIteration):
+        except (*_DAMAGE, StopIteration):
             return None
         found = self._table.where.get(_identity(landed))
         if found is None or found > position:
             return None
         self._next = found
         return landed
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """What FFmpeg raises, as this package's errors."""
-        try:
-            yield
-        except MediaError:
-            raise
-        except av.error.FileNotFoundError:
-            raise MediaNotFound(self._path, "no such file") from None
-        except av.error.PermissionError as error:
-            raise Unreadable(self._path, _permission(self._path, error)) from None
-        except (av.error.ExitError, av.error.TimeoutError):
-            raise DecodeTimeout(
-                self._path, f"reading took longer than the limit of {self._limits.seconds:g} seconds"
-            ) from None
-        except av.error.InvalidDataError:
-            raise Unreadable(self._path, not_a_video(self._path)) from None
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise Unreadable(self._path, f"FFmpeg says: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _chain(first: Any, rest: Any) -> Any:
@@ -279,75 +267,4 @@ def _chain(first: Any, rest: Any) -> Any:
 
 
 def _identity(packet: Any) -> Identity:
-    return packet.pts, packet.dts, packet.pos, packet.size
-
-
-def _permission(path: Path, error: Exception) -> str:
-    try:
-        with path.open("rb"):
-            return not_a_video(path)
-    except OSError:
-        return "permission denied"
-
-
-def _picture_stream(path: Path, container: Any) -> Any:
-    """The first stream of moving pictures; covers of music files are none."""
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    if not streams:
-        raise Unreadable(path, "no video stream" + (", only sound" if container.streams.audio else ""))
-    stream = streams[0]
-    if stream.codec_context is None:
-        raise Unreadable(path, "its codec has no decoder here")
-    if not stream.codec_context.width or not stream.codec_context.height:
-        raise Unreadable(path, "the video stream has no picture size")
-    return stream
-
-
-@dataclass(frozen=True, slots=True)
-class Upright:
-    """How stored pictures are turned and mirrored to be shown."""
-
-    degrees: int = 0
-    swaps: bool = False
-    mirror_x: bool = False
-    mirror_y: bool = False
-
-    @classmethod
-    def of(cls, frame: Any) -> "Upright":
-        """From a frame's display matrix ``[[a, b, u], [c, d, v], ...]``: shown x = a x + c y, shown y = b x + d y."""
-        data = frame.side_data.get("DISPLAYMATRIX")
-        if data is None:
-            return cls()
-        a, b, _, c, d = np.frombuffer(bytes(data), dtype=np.int32)[:5].tolist()
-        swaps = abs(b) > abs(a)
-        return cls(frame.rotation, swaps, (c if swaps else a) < 0, (b if swaps else d) < 0)
-
-    def stored(self, shown: np.ndarray) -> np.ndarray:
-        """The view of a shown picture ``[H, W, 3]`` that has the axes of the stored one."""
-        if self.mirror_x:
-            shown = shown[:, ::-1]
-        if self.mirror_y:
-            shown = shown[::-1]
-        return shown.transpose(1, 0, 2) if self.swaps else shown
-
-
-def rescale(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    """An RGB picture uint8 ``[H, W, 3]`` in another size, the way FFmpeg scales."""
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-    return frame.reformat(width, height, threads=1).to_ndarray()
-
-
-class PyAVPicture:
-    """One decoded frame."""
-
-    def __init__(self, source: PyAVSource, frame: Any, index: int, seconds: float) -> None:
-        self._source, self._frame = source, frame
-        self.index, self.seconds = index, seconds
-
-    def write(self, rows: np.ndarray) -> None:
-        """Convert to RGB, and scale if ``rows`` is smaller, in one pass."""
-        stored = self._source._upright.stored(rows)
-        height, width, _ = stored.shape
-        picture = self._source._reformatter.reformat(self._frame, width, height, "rgb24", threads=1)
-        plane = picture.planes[0]
-        stored[...] = np.ndarray((height, width, 3), np.uint8, plane, strides=(plane.line_size, 3, 1))
+    return packet.pts, packet.size

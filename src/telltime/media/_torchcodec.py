@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from telltime.media._pyav import PyAVPicture, PyAVSource, rescale
+from telltime.media._decoded import DecodedFrame, rescale
+from telltime.media._pyav import PyAVSource
 from telltime.media.frames import Deadline, Limits, Probe
 
 
@@ -40,7 +41,7 @@ class TorchCodecSource:
         """The same as PyAV's."""
         return self._plain.probe(deadline)
 
-    def read(self, wanted: list[int], deadline: Deadline) -> Iterator["PyAVPicture | DecodedPicture"]:
+    def read(self, wanted: list[int], deadline: Deadline) -> Iterator["DecodedFrame | ConvertedFrame"]:
         """The frames ``wanted`` that decode."""
         decoded = self._decode(wanted, self.probe(deadline))
         deadline.check()
@@ -48,7 +49,7 @@ class TorchCodecSource:
             yield from self._plain.read(wanted, deadline)
             return
         for row, (index, pixels) in enumerate(zip(wanted, decoded.data.numpy(), strict=True)):
-            yield DecodedPicture(index, float(decoded.pts_seconds[row]) - self._start, pixels)
+            yield ConvertedFrame(index, float(decoded.pts_seconds[row]) - self._start, pixels)
 
     def _decode(self, wanted: list[int], probe: Probe) -> Any:
         """The frames as torchcodec gives them; ``None`` if it does not, or does not mean the same frames."""
@@ -75,7 +76,7 @@ class TorchCodecSource:
         self._plain.close()
 
 
-class DecodedPicture:
+class ConvertedFrame:
     """One frame, already upright RGB."""
 
     def __init__(self, index: int, seconds: float, pixels: np.ndarray) -> None:

@@ -106,13 +106,11 @@ class Picture(Protocol):
 
 
 class Source(Protocol):
-    """One way of reading one file; :class:`telltime.media.video.Video` is the face in front of it.
+    """One way of reading one file; :class:`telltime.media.video.Video` is the face in front of it."""
 
-    Attributes:
-        fault: why the last ``read`` gave less than was asked, one clause; ``None`` if it was merely cut short.
-    """
-
-    fault: str | None
+    @property
+    def fault(self) -> str | None:
+        """Why the last ``read`` gave less than was asked, one clause; ``None`` if the file simply ends."""
 
     def probe(self, deadline: Deadline) -> Probe:
         """Look at the whole file without decoding it."""

@@ -27,7 +27,9 @@ def write_video(
     rotation: int = 0,
     **options: Any,
 ) -> None:
-    """Write frames to a video file, whole or not at all; the same frames give the same bytes.
+    """Write frames to a video file, whole or not at all.
+
+    FFmpeg's own encoders (``mpeg4``, ``mjpeg``, ``ffv1``, ...) give the same bytes for the same frames.
 
     Args:
         path: where to; the suffix names the container (``.avi``, ``.mp4``, ``.mkv``, ...).
@@ -48,7 +50,11 @@ def write_video(
         given |= {"flags": given.get("flags", "") + "+qscale", "global_quality": str(118 * _QUALITY[codec])}
     with whole(path) as beside:
         try:
-            with av.open(str(beside), "w", options={"fflags": "+bitexact"}) as container:
+            container = av.open(str(beside), "w", options={"fflags": "+bitexact"})
+        except ValueError:
+            raise ValueError(f"{path}: no container of video is known by the suffix {path.suffix!r}") from None
+        try:
+            with container:
                 _encode(container, frames, rate, codec, pix_fmt or _PIXELS.get(codec, "yuv420p"), rotation, given)
         except (av.error.FFmpegError, av.codec.codec.UnknownCodecError) as error:
             raise ValueError(f"{path}: {codec} cannot write these frames: {error}") from None

@@ -1,4 +1,4 @@
-"""Rows of all processes, with gradient, so that a loss over the batch does not depend on how many processes share it."""
+"""Rows of all processes, with gradient: a loss over the batch then does not depend on how many processes share it."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 def all_rows(rows: Tensor) -> Tensor:
-    """``rows`` ``[n, ...]`` of every process, in rank order, as ``[sum of n, ...]``; ``n`` may differ between processes.
+    """``rows`` ``[n, ...]`` of all processes, in rank order, as ``[sum of n, ...]``; ``n`` may differ among them.
 
     Backward sums every process's gradient of a row onto the process the row came from. When each process computes the
-    loss of the whole batch and gradients are averaged over processes (as DistributedDataParallel and FSDP do), parameters
-    get the gradient of one process with that batch. Without a process group ``rows`` itself is returned.
+    loss of the whole batch and gradients are averaged over processes (as DistributedDataParallel and FSDP do), the
+    parameters get the gradient of one process with that batch. Without a process group ``rows`` itself is returned.
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return rows
@@ -35,7 +35,7 @@ class _AllRows(torch.autograd.Function):
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         grad = grad.contiguous().clone()
         dist.all_reduce(grad)
         return grad[ctx.mine]

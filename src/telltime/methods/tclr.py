@@ -9,7 +9,7 @@ embedding: between videos (instance contrast, of global and of local clips), bet
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -67,9 +67,9 @@ class ProjectionHead(nn.Module):
 class TCLR(nn.Module):
     """Temporal contrastive learning of a video network.
 
-    Batch statistics are those of each view alone, as if views were forwarded one after the other; over several processes
-    they and the embeddings are those of the whole batch, so that the loss and the averaged gradient are those of one
-    process. A batch of one video has no negatives between videos: both instance terms are then 0.
+    Batch statistics are those of each view alone, as if views were forwarded one after the other; over several
+    processes they and the embeddings are those of the whole batch, so that the loss and the averaged gradient are those
+    of one process. A batch of one video has no negatives between videos: both instance terms are then 0.
 
     Args:
         backbone: clips ``[N, 3, T, H, W]`` to a map ``[N, channels, 4, h, w]``, with an attribute ``channels``. Its
@@ -82,8 +82,8 @@ class TCLR(nn.Module):
             global), 14 (instance, local), the number of videos (local-local) and 16 (global-local), so that the balance
             moves with the batch size. ``"mean"`` counts each once.
         views_per_pass: how many of the ten views the backbone takes at a time. Each group's activations are recomputed
-            in the backward pass: memory shrinks by this share, gradient and statistics are unchanged, a step takes about
-            a third longer. ``None`` keeps all.
+            in the backward pass: memory shrinks by this share, gradient and statistics are unchanged, a step takes
+            about a third longer. ``None`` keeps all.
         sync_norm: over several processes, take batch statistics from all of them.
     """
 
@@ -107,7 +107,7 @@ class TCLR(nn.Module):
             raise ValueError(f"views_per_pass is 1 to {VIEWS} or nothing, not {views_per_pass}")
         self.reader = reader or TCLRReader()
         self.backbone = ViewBatchNorm.convert(backbone)
-        self.head = ProjectionHead(int(backbone.channels), dim)
+        self.head = ProjectionHead(int(cast(Any, backbone).channels), dim)
         self.temperature = temperature
         self.weights = weights
         self.reduction = reduction
@@ -122,13 +122,12 @@ class TCLR(nn.Module):
         Returns:
             float32 ``[10 * B, 3, T, S, S]``, channels last, view after view in :data:`FORWARD_ORDER`.
         """
-        order = torch.tensor(FORWARD_ORDER, device=batch["clips"].device)
-        entries = {
-            key: value.transpose(0, 1)[order].flatten(0, 1)
+        by_view = {
+            key: value.transpose(0, 1)[list(FORWARD_ORDER)].flatten(0, 1)
             for key, value in batch.items()
-            if key not in ("index", "label")
+            if value.ndim > 1 and value.shape[1] == VIEWS
         }
-        return augment(entries.pop("clips"), entries)
+        return augment(by_view.pop("clips"), by_view)
 
     def forward(self, views: Tensor) -> Step:
         """The loss of ``[10 * B, 3, T, H, W]``, laid out as :meth:`views` gives them.
@@ -188,7 +187,8 @@ class TCLR(nn.Module):
         joined = torch.cat(slices)
         if joined.shape[-1] != LOCALS:
             raise ValueError(
-                f"clips of {views.shape[2]} frames give {joined.shape[-1]} time slices; TCLR matches {LOCALS}, one a local clip"
+                f"TCLR matches {LOCALS} time slices with as many local clips; "
+                f"clips of {views.shape[2]} frames gave {joined.shape[-1]}"
             )
         return joined.unflatten(0, (VIEWS, videos))
 
@@ -202,8 +202,8 @@ class TCLR(nn.Module):
     def _embeddings(self, slices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Slices to the embeddings of all ``N`` videos of all processes.
 
-        The published head ran 18 times, each time with its own statistics: for either global clip on its mean and on its
-        four slices, then on the mean of each local clip.
+        The published head ran 18 times, each time with its own statistics: for either global clip on its mean and on
+        its four slices, then on the mean of each local clip.
 
         Returns:
             globals ``[2, N, dim]``, their slices ``[2, N, 4, dim]`` and local clips ``[2, N, 4, dim]``.

@@ -48,8 +48,8 @@ class TCLRReader:
     """The views of one video for TCLR: global and local clips of one window, each in two versions.
 
     An item holds ``clips`` uint8 ``[V, T, 3, S, S]`` with ``V = 2 (1 + ratio)`` in the order global, global', local 0,
-    local 0', local 1, ...; what :func:`~telltime.views.tclr.settle` gives for each view; and ``start``, int64, the first
-    frame of the window.
+    local 0', local 1, ...; beside it, each with the leading axis ``V``, what :func:`~telltime.views.tclr.settle` gives
+    and ``start``, int64, the first frame of each clip.
 
     Attributes:
         size: height and width of a clip, ``S``.
@@ -101,18 +101,14 @@ class TCLRReader:
             _refuse(self.short == "drop", video, len(decoded), self.frames * self.ratio)
             clips = _loop(glob, decoded), _loop(local, decoded)
         pairs = np.repeat(np.concatenate([clips[0][None], clips[1]]), 2, axis=0)
-        return {
-            **_cut(pixels, decoded, pairs, rng, self),
-            "start": torch.tensor(start),
-        }
+        return _cut(pixels, decoded, pairs, rng, self)
 
 
 @dataclass(frozen=True)
 class ProbeReader:
     """One clip of a video, at a random place and lightly augmented, to train a probe or to fine-tune.
 
-    An item holds ``clips`` uint8 ``[1, T, 3, S, S]``, what :func:`~telltime.views.tclr.settle` gives for it, ``[1]``,
-    and ``start``. Attributes as for :class:`TCLRReader`, and ``step``, the distance between frames; as published, a
+    An item holds what :class:`TCLRReader`'s does, with ``V = 1``. Attributes as for :class:`TCLRReader`, and ``step``, the distance between frames; as published, a
     video of at most ``frames * step`` frames is refused with ``short="drop"``.
     """
 
@@ -143,8 +139,7 @@ class ProbeReader:
         if clip is None:
             _refuse(self.short == "drop", video, len(decoded), self.frames // 2 + 1)
             clip = _loop(wanted, decoded)
-        item = _cut(pixels, decoded, clip[None], rng, self, versions=2)
-        return {**item, "start": torch.tensor(start)}
+        return _cut(pixels, decoded, clip[None], rng, self, versions=2)
 
 
 @dataclass(frozen=True)
@@ -238,4 +233,5 @@ def _cut(
     for view, positions in enumerate(np.searchsorted(decoded, frames)):
         top, left, side = (int(settled[name][view]) for name in ("top", "left", "side"))
         crop_resize(take_frames(pixels, positions), top, left, side, reader.size, clips[view])
-    return {"clips": swap_channels(clips) if reader.order == "bgr" else clips, **_tensors(settled)}
+    swapped = swap_channels(clips) if reader.order == "bgr" else clips
+    return {"clips": swapped, **_tensors(settled), "start": torch.from_numpy(frames[:, 0].copy())}

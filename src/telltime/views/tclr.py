@@ -222,11 +222,13 @@ def _augment(pixels: Tensor, draws: Draws, out: Tensor) -> None:
         planes.copy_(pixels.movedim(-1, 0))
         for touched, operation, numbers in tasks:
             _on(planes, touched, operation, numbers)
-        torch.div(planes.movedim(0, -1), 255, out=out)
+        for channel, plane in enumerate(planes):
+            out[..., channel].copy_(plane)
     else:
-        torch.div(pixels, 255, out=out)
-    if "erase" in draws and bool((draws["erase"][:, 2] > 0).any()):
-        erase_(out, draws["erase"].to(out.device, non_blocking=True))
+        out.copy_(pixels)
+    out.div_(255)
+    if "erase" in draws:
+        erase_(out, draws["erase"])
 
 
 def _on(planes: Tensor, touched: Tensor, operation: Callable[..., Tensor], numbers: Tensor) -> None:

@@ -1,0 +1,133 @@
+"""``telltime data``: look at data sets on disk."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SUMMARY = "check what is there of a data set, what is missing, and what cannot be read"
+
+EXAMPLES = """\
+examples:
+  telltime data check ucf101 --root data/ucf101
+  telltime data check folder --root my-videos
+  telltime data check hmdb51 --root data/hmdb51 --annotation lists/testTrainMulti_7030_splits --no-decode
+  telltime data check kinetics400 --root data/k400 --json > report.json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ``data check NAME``."""
+    verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = verbs.add_parser(
+        "check",
+        help=SUMMARY,
+        description="Report layout, missing and unreadable files, and the share of the published set that is there.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("name", metavar="NAME", help="ucf101, hmdb51, kinetics400, diving48, folder or generated")
+    check.add_argument("--root", type=Path, required=True, metavar="DIR", help="folder of the data set")
+    check.add_argument("--annotation", type=Path, metavar="FILE", help="file or folder of the split lists")
+    check.add_argument("--no-decode", action="store_true", help="only look for the files, do not open them")
+    check.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    check.add_argument("--out", type=Path, metavar="FILE", help="also write the report as JSON to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check and report; 0 when all is well, 1 when something is missing, unreadable or not laid out as expected."""
+    from telltime.datasets import doctor
+    from telltime.media.files import whole
+
+    quiet = args.json or not sys.stderr.isatty()
+    report = (
+        _with_progress(args)
+        if not (quiet or args.no_decode)
+        else doctor.check(args.name, args.root, args.annotation, decode=not args.no_decode)
+    )
+    text = json.dumps(report, indent=2)
+    if args.out:
+        with whole(args.out) as beside:
+            beside.write_text(text + "\n", encoding="utf-8")
+    if args.json:
+        print(text)
+    else:
+        from rich.console import Console
+
+        show(report, Console(soft_wrap=True) if not sys.stdout.isatty() else Console())
+    return 0 if report["ok"] else 1
+
+
+def _with_progress(args: argparse.Namespace) -> dict[str, Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from telltime.datasets import doctor
+
+    columns = (TextColumn("opening videos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("opening videos", total=None)
+        return doctor.check(
+            args.name,
+            args.root,
+            args.annotation,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def show(report: dict[str, Any], console: "Console", most: int = 8) -> None:
+    """Print a report of :func:`telltime.datasets.doctor.check`, at most ``most`` names of a kind."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    classes = f", {report['classes']} classes" if report["classes"] else ""
+    console.print(Text.assemble((report["name"], "bold"), f" in {report['root']}: {report['videos']} videos{classes}"))
+    if report["splits"]:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for title in ("split", "fold", "listed", "present", "missing", "of published", "unreadable"):
+            table.add_column(title, justify="left" if title == "split" else "right")
+        for row in report["splits"]:
+            share = "" if row["share"] is None else f"{_percent(row['share'])} of {row['published']:,}"
+            table.add_row(
+                row["split"],
+                str(row["fold"] or ""),
+                f"{row['listed']:,}",
+                f"{row['present']:,}",
+                _mark(len(row["missing"])),
+                share,
+                _mark(row["unreadable"]) if report["decoded"] else Text("not opened", style="dim"),
+            )
+        console.print(table)
+    if media := report["media"]:
+        frames = media["frames"]
+        sizes = ", ".join(f"{n} of {size}" for size, n in list(media["sizes"].items())[:4])
+        rates = ", ".join(list(media["rates"])[:4])
+        console.print(
+            f"frames {frames['min']:,} to {frames['max']:,} (median {frames['median']:,.0f}); {sizes}; {rates} frames/s"
+        )
+    for entry in report["unreadable"][:most]:
+        console.print(Text.assemble(("unreadable ", "red"), f"{entry['path']}: {entry['reason']}"))
+    if (more := len(report["unreadable"]) - most) > 0:
+        console.print(Text(f"and {more} more unreadable; --json names all", style="dim"))
+    for note in report["notes"]:
+        console.print(Text.assemble(("note ", "cyan"), note))
+    for problem in report["problems"]:
+        console.print(Text.assemble(("problem ", "bold red"), problem))
+    if report["ok"]:
+        console.print(Text("all is well", style="green"))
+    elif not report["videos"] and report["layout"]:
+        console.print(Text("expected layout, ROOT being --root:"))
+        console.print(Text(report["layout"], style="dim"))
+
+
+def _mark(count: int) -> str:
+    return f"[red]{count:,}[/red]" if count else "0"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}" if 0 < share < 0.01 else f"{share:.1%}"

@@ -1,0 +1,170 @@
+"""``telltime evaluate``: score a model by the field's protocols."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from telltime.cli._reading import add_reading, bar, reading, share, whole_number
+
+if TYPE_CHECKING:
+    from telltime.datasets.record import Table
+    from telltime.tasks.result import Result
+
+SUMMARY = "score a model by linear probe, fine-tuning, nearest neighbours or temporal distinctness"
+
+TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness")
+
+EXAMPLES = """\
+tasks:
+  linear                 a linear classifier on fixed features; --protocol paper trains it as TCLR published it
+  finetune               the whole network on the labels, by SEVERE's recipe
+  neighbours             recall of test videos among train videos, nine positions, cosine
+  temporal-distinctness  are the quarters of an unseen video told apart? chance is 0.25; needs no labels
+
+examples:
+  telltime evaluate neighbours runs/mine --data ucf101 --root data/ucf101 --fold 1 --out results/neighbours
+  telltime evaluate linear model_best_e247_loss_9.7173.pth --data ucf101 --root data/ucf101 --out results/linear
+  telltime evaluate linear runs/mine --data hmdb51 --root data/hmdb51 --protocol paper --out results/paper
+  telltime evaluate finetune runs/mine --data folder --root MY_VIDEOS --fraction 0.1 --epochs 4 --out results/tenth
+  telltime evaluate temporal-distinctness tclr-small --data folder --root MY_VIDEOS --out results/random
+
+DIR gets result.json, report.html and dropped.jsonl; features are kept in DIR/features unless --cache names a folder.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ``evaluate TASK MODEL --data NAME --root DIR --out DIR``."""
+    parser.add_argument("task", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
+    parser.add_argument(
+        "model", metavar="MODEL", help="run or model folder, published checkpoint, timm name, hub id or recipe (random)"
+    )
+    data = parser.add_argument_group("data", "a run folder's own recipe gives the defaults")
+    data.add_argument("--data", metavar="NAME", help="ucf101, hmdb51, kinetics400, diving48, folder or generated")
+    data.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
+    data.add_argument("--fold", type=whole_number(1), metavar="N", help="which published split (default 1)")
+    data.add_argument("--annotation", type=Path, metavar="FILE", help="split lists that lie elsewhere")
+    data.add_argument("--fraction", type=share, metavar="SHARE", help="train on this share of every class")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results, made if needed")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="folder of computed features (default OUT/features)")
+    parser.add_argument("--protocol", choices=("frozen", "paper"), help="of linear (default frozen)")
+    parser.add_argument("--epochs", type=whole_number(1), metavar="N", help="of finetune, or linear's paper protocol")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything drawn (default 0)")
+    add_reading(parser)
+    parser.add_argument("--json", action="store_true", help="print result.json instead of a table")
+    parser.set_defaults(usage_error=parser.error)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, write the results and show them; 0 when done."""
+    _check(args)
+    name, root, fold, annotation = _data(args)
+    from telltime.datasets import load
+
+    splits = ["test"] if args.task == "temporal-distinctness" else ["train", "test"]
+    tables = [load(name, root, split, fold, annotation) for split in splits]
+
+    from telltime.checkpoints.model import load as load_model
+
+    model = load_model(args.model)
+    args.out.mkdir(parents=True, exist_ok=True)
+    with bar(args.json) as told:
+        how = reading(args, args.out / "dropped.jsonl", args.cache or args.out / "features", told)
+        result = _measure(args, model, tables, how)
+    written = result.write(args.out)
+
+    from telltime.report.evaluation import write_report
+
+    page = write_report(result, args.out)
+    if args.json:
+        print(json.dumps(result.to_json(), indent=2))
+    else:
+        _show(result, written, page)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Options that do not go with the task are an error of the command line."""
+    task, paper = args.task, args.protocol == "paper"
+    if args.protocol and task != "linear":
+        args.usage_error(f"--protocol goes with linear, not with {task}")
+    if args.epochs and not (task == "finetune" or paper):
+        args.usage_error(f"--epochs goes with finetune and with linear --protocol paper, not with {task}")
+    if args.fraction and task == "temporal-distinctness":
+        args.usage_error("--fraction goes with tasks that train on labels, not with temporal-distinctness")
+    if args.out.exists() and not args.out.is_dir():
+        args.usage_error(f"--out {args.out} is a file")
+
+
+def _data(args: argparse.Namespace) -> tuple[str, Path, int, Path | None]:
+    """Name, root, fold and annotation: as given, else as the run's recipe says."""
+    defaults: dict[str, Any] = {}
+    recipe = Path(args.model) / "recipe.yaml"
+    if recipe.is_file():
+        import yaml
+
+        read = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        defaults = (read.get("data") if isinstance(read, dict) else None) or {}
+    if args.data and args.data != defaults.get("name"):
+        defaults = {}
+    name, root = args.data or defaults.get("name"), args.root or defaults.get("root")
+    if not name or not root:
+        args.usage_error(f"{'--root DIR' if name else '--data NAME and --root DIR'} must say what to measure on")
+    assert root is not None
+    moved = args.root is not None and str(args.root) != str(defaults.get("root"))
+    annotation = args.annotation or (None if moved else defaults.get("annotation"))
+    fold = args.fold or defaults.get("fold") or 1
+    return str(name), Path(root), int(fold), Path(annotation) if annotation else None
+
+
+def _measure(args: argparse.Namespace, model: Any, tables: "list[Table]", how: Any) -> "Result":
+    if args.task == "temporal-distinctness":
+        from telltime.tasks.temporal_distinctness import temporal_distinctness
+
+        return temporal_distinctness(model, tables[0], how, seed=args.seed, name=args.model)
+    train, test = tables
+    if args.fraction:
+        from telltime.tasks.fraction import take_fraction
+
+        train = take_fraction(train, args.fraction, args.seed)
+    if args.task == "neighbours":
+        from telltime.tasks.neighbours import neighbours
+
+        return neighbours(model, train, test, how, seed=args.seed, name=args.model)
+    chosen = {"epochs": args.epochs} if args.epochs else {}
+    if args.task == "finetune":
+        from telltime.tasks.finetune import finetune
+
+        return finetune(model, train, test, how, seed=args.seed, out=args.out, name=args.model, **chosen)
+    if args.protocol == "paper":
+        from telltime.tasks.linear_paper import linear_paper
+
+        return linear_paper(model, train, test, how, seed=args.seed, out=args.out, name=args.model, **chosen)
+    from telltime.tasks.linear import linear
+
+    return linear(model, train, test, how, name=args.model)
+
+
+def _show(result: "Result", written: Path, page: Path) -> None:
+    import sys
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as Grid
+
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    grid = Grid(title=escape(f"{result.task} ({result.protocol}): {result.model['name']} on {result.data['name']}"))
+    grid.add_column("metric")
+    grid.add_column("value", justify="right")
+    chance = result.details.get("chance", {})
+    if chance:
+        grid.add_column("chance", justify="right")
+    for name, value in result.metrics.items():
+        guess = [f"{chance[name]:.4f}" if name in chance else ""] if chance else []
+        grid.add_row(name, f"{value:.4f}", *guess)
+    console.print(grid)
+    for note in result.details.get("notes", ()):
+        console.print(escape(note), style="yellow" if note.startswith("Only") else "dim")
+    if result.dropped:
+        console.print(f"{result.dropped} videos left out; {written.parent / 'dropped.jsonl'} names each", style="red")
+    console.print(f"{result.records} videos in {result.seconds:.1f} s; {written} and {page}")

@@ -1,0 +1,87 @@
+"""The demo's page, and its last screen."""
+
+from pathlib import Path
+
+from telltime.demo.walk import LEARNED, RANDOM, Walk
+from telltime.media.video import Video
+from telltime.report.evaluation import neighbour_rows
+from telltime.report.page import Page
+from telltime.report.plots import compare, curves
+from telltime.report.strips import strip
+
+NAMES = {
+    "recall@1": "nearest neighbour has the same class (R@1)",
+    "top1": "linear classifier (top-1)",
+    "temporal_distinctness": "a quarter of a video finds itself (distinctness)",
+}
+SHORT = {"recall@1": "R@1", "top1": "linear", "temporal_distinctness": "distinctness"}
+TERMS = ("ic_global", "ic_local", "local_local", "global_local")
+NEXT = (
+    "telltime data check folder --root MY_VIDEOS",
+    "telltime fit tclr-small --data folder --root MY_VIDEOS --out runs/mine",
+    "telltime evaluate neighbours runs/mine --data folder --root MY_VIDEOS --out results/mine",
+)
+
+
+def write_page(walk: Walk) -> Path:
+    """``report.html`` in the walk's folder: what was learned from, how, how well, and the search."""
+    seconds = sum(walk.seconds.values())
+    page = Page(
+        "telltime: learning from time", f"Everything here was measured in one run of {seconds / 60:.1f} minutes."
+    )
+    page.scores(
+        {NAMES[name]: scores[LEARNED] for name, scores in walk.scores.items()},
+        {NAMES[name]: f"{scores[RANDOM]:.3f} with random weights" for name, scores in walk.scores.items()},
+    )
+    page.section("The footage", "Drawn for this run, so that the truth is known. Labels were not used to learn.")
+    for path in _one_per_class(walk.folder / "footage"):
+        video = Video(path)
+        frames = video.probe().frames
+        page.strip(
+            strip(video.frames(range(0, frames, max(1, frames // 8)), partial=True).pixels, path.parent.name, most=8)
+        )
+    page.section("Learning", "TCLR contrasts clips of different videos, and clips of one video along time.")
+    steps = [row["step"] for row in walk.steps]
+    page.figure(
+        curves({term: (steps, [row[term] for row in walk.steps]) for term in TERMS}, y="loss"),
+        "Each term of the loss, against training steps.",
+    )
+    page.section("What it learned", "The same network before and after, on videos it never saw.")
+    page.figure(
+        compare(
+            {model: {SHORT[name]: scores[model] for name, scores in walk.scores.items()} for model in (RANDOM, LEARNED)}
+        ),
+        "Guessing gives " + ", ".join(f"{value:.3f} for {SHORT[name]}" for name, value in walk.chance.items()) + ".",
+    )
+    page.strips(neighbour_rows(walk.results["neighbours"].details["neighbours"]))
+    page.section(
+        "Searching real shots",
+        "Second halves of the shots of real clips ask for their first halves. The network has only seen drawn footage.",
+    )
+    page.table(
+        ["model", *next(iter(walk.shots.values())).metrics],
+        [[name, *result.metrics.values()] for name, result in walk.shots.items()],
+    )
+    page.strips(neighbour_rows(walk.shots[LEARNED].details["neighbours"]))
+    page.section("Next, on your own videos").code(NEXT)
+    return page.write(walk.folder / "report.html")
+
+
+def last_screen(walk: Walk, report: Path) -> str:
+    """What was learned, in a few lines, and what to try next."""
+    width = max(map(len, NAMES.values()))
+    lines = [f"{'':{width}}  {RANDOM:>15}  {LEARNED:>12}  {'chance':>7}"]
+    for name, scores in walk.scores.items():
+        chance = f"{walk.chance[name]:7.3f}" if name in walk.chance else ""
+        lines.append(f"{NAMES[name]:{width}}  {scores[RANDOM]:15.3f}  {scores[LEARNED]:12.3f}  {chance}")
+    first, last = walk.steps[0], walk.steps[-1]
+    lines += ["", "loss terms, first to last: " + ", ".join(f"{t} {first[t]:.2f} -> {last[t]:.2f}" for t in TERMS)]
+    found = {name: result.metrics["recall@1"] for name, result in walk.shots.items()}
+    lines.append(f"real shots found at first try: {found[LEARNED]:.0%} ({found[RANDOM]:.0%} with random weights)")
+    lines += ["", f"the whole story, with pictures: {report}", "", "next, on your own videos:"]
+    return "\n".join([*lines, *(f"  {command}" for command in NEXT)])
+
+
+def _one_per_class(root: Path, most: int = 6) -> list[Path]:
+    folders = sorted(folder for folder in (root / "UCF-101").iterdir() if folder.is_dir())
+    return [min(folder.iterdir()) for folder in folders[:most]]

@@ -1,0 +1,89 @@
+"""``telltime data check`` as a user meets it."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from telltime.media.write import write_video
+
+from telltime.cli import data
+
+
+def check(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    data.add_arguments(parser)
+    return data.run(parser.parse_args(["check", *words]))
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    root = tmp_path / "my clips [odd]"
+    for name in ("jump", "turn"):
+        for i in range(4):
+            write_video(root / name / f"{i}.mp4", list(np.zeros((5, 16, 16, 3), np.uint8)), rate=10)
+    return root
+
+
+def test_a_sound_folder_exits_0(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("folder", "--root", str(clips)) == 0
+    said = capsys.readouterr().out
+    assert "my clips [odd]: 8 videos, 2 classes" in said
+    assert "all is well" in said
+    assert "8 of 16x16" in said
+
+
+def test_an_unreadable_file_is_named_and_exits_1(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clips / "turn" / "[bold]bad.mp4").write_bytes(b"")
+    assert check("folder", "--root", str(clips)) == 1
+    said = capsys.readouterr().out
+    assert "[bold]bad.mp4" in said
+    assert "1 video is unreadable" in said
+    assert check("folder", "--root", str(clips), "--no-decode") == 0
+
+
+def test_json_and_out_hold_the_same_report(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / "report.json"
+    assert check("folder", "--root", str(clips), "--json", "--out", str(out)) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads(out.read_text())
+    assert printed["videos"] == 8
+
+
+def test_a_layout_that_is_not_there_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("ucf101", "--root", str(tmp_path)) == 1
+    said = capsys.readouterr().out
+    assert "classInd.txt" in said
+    assert "ROOT/UCF-101/<Class>" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the file system refuses such names")
+def test_names_that_are_no_utf8_print(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clips / "turn" / os.fsdecode(b"\xff.mp4")).touch()
+    assert check("folder", "--root", str(clips)) == 1
+    assert "\\xff.mp4" in capsys.readouterr().out
+
+
+def test_help_shows_examples_and_loads_nothing_heavy() -> None:
+    code = (
+        "import argparse, sys; from telltime.cli import data; p = argparse.ArgumentParser(); data.add_arguments(p)\n"
+        "try: p.parse_args(['check', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'rich', 'av', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "telltime data check ucf101 --root" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["ucf101"], ["--root", "x"]])
+def test_usage_errors_exit_2(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        check(*words)
+    assert stopped.value.code == 2
