@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-SUMMARY = "check what is there of a data set, what is missing, and what cannot be read"
+SUMMARY = "check a data set on disk, or make footage with known truth"
 
 EXAMPLES = """\
 examples:
@@ -17,15 +17,18 @@ examples:
   telltime data check folder --root my-videos
   telltime data check hmdb51 --root data/hmdb51 --annotation lists/testTrainMulti_7030_splits --no-decode
   telltime data check kinetics400 --root data/k400 --json > report.json
+  telltime data make --root footage --tie 0.9 --test-tie 0 --seed 1
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``data check NAME``."""
     verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     check = verbs.add_parser(
         "check",
-        help=SUMMARY,
+        help="what is there, what is missing, and what cannot be read",
         description="Report layout, missing and unreadable files, and the share of the published set that is there.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -36,10 +39,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--no-decode", action="store_true", help="only look for the files, do not open them")
     check.add_argument("--json", action="store_true", help="print the whole report as JSON")
     check.add_argument("--out", type=Path, metavar="FILE", help="also write the report as JSON to this file")
+    _add_make(verbs)
+
+
+def _add_make(verbs: Any) -> None:
+    make = verbs.add_parser(
+        "make",
+        help="draw footage with known truth, as real video files",
+        description="Draw shapes over drifting grounds, laid out like UCF101; labels.json holds look and motion.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    make.add_argument("--root", type=Path, required=True, metavar="DIR", help="new or empty folder")
+    make.add_argument("--classes", type=int, default=8, metavar="N", help="looks and motions, 1 to 12 (default: 8)")
+    make.add_argument("--videos-per-class", type=int, default=24, metavar="N", help="(default: 24)")
+    make.add_argument(
+        "--groups", type=int, default=12, metavar="N", help="a group is never in both splits (default: 12)"
+    )
+    make.add_argument("--frames", type=int, default=96, metavar="N", help="length of a video (default: 96)")
+    make.add_argument("--size", type=int, nargs=2, default=(72, 96), metavar=("H", "W"), help="(default: 72 96)")
+    make.add_argument("--tie", type=float, default=1.0, metavar="P", help="how far look and motion go together, 0 to 1")
+    make.add_argument("--test-tie", type=float, metavar="P", help="the same for the test split of fold 1")
+    make.add_argument("--seed", type=int, default=0, metavar="N", help="of everything (default: 0)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check and report; 0 when all is well, 1 when something is missing, unreadable or not laid out as expected."""
+    """Check, or make; 1 when something is missing, unreadable or not laid out as expected."""
+    return _make(args) if args.action == "make" else _check(args)
+
+
+def _make(args: argparse.Namespace) -> int:
+    from telltime.datasets.generated import generate, load
+    from telltime.datasets.record import DatasetError
+
+    names = ("classes", "videos_per_class", "groups", "frames", "tie", "test_tie", "seed")
+    try:
+        root = generate(args.root, size=tuple(args.size), **{name: getattr(args, name) for name in names})
+    except ValueError as error:
+        raise DatasetError(str(error)) from error
+    print(f"{root}: {len(load(root, 'train'))} videos to learn from, {len(load(root, 'test'))} to test on")
+    print(f"next:  telltime fit tclr-small --data generated --root {root} --out RUN")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
     from telltime.datasets import doctor
     from telltime.media.files import whole
 

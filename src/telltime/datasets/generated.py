@@ -54,7 +54,8 @@ def generate(
         root: where to; new, empty, or footage generated before, which is then replaced file by file.
         classes: looks and as many motions, 1 to 12.
         videos_per_class: videos of each look.
-        groups: videos of a group share their colours; a third of the groups at most is in the test split of a fold.
+        groups: of each look, at most ``videos_per_class``; videos of a group share their colours, and groups are held
+            out whole for testing: 7 of 25 as in UCF101, one at least.
         frames, size, rate: length, height and width in pixels, frames per second.
         tie: probability that a video's motion is that of its look, beyond chance: 0 independent, 1 always.
         test_tie: the same for the videos of fold 1's test split; as ``tie`` unless given.
@@ -78,6 +79,7 @@ def generate(
     if min(videos_per_class, frames, groups, *size) < 1:
         raise ValueError("videos_per_class, groups, frames and size must be at least 1")
     _make_room(root)
+    groups = min(groups, videos_per_class)
 
     motions = list(MOTIONS)[:classes]
     held_out = {fold: _test_groups(fold, groups) for fold in FOLDS}
