@@ -182,6 +182,7 @@ def test_an_epoch_left_early_does_not_leak_into_the_next(records):
     left = loader.epoch(0)
     next(left)
     same(taken(loader.epoch(1)), taken(ClipLoader(records, Reader(), 2, seed=0).epoch(1)))
+    assert list(left) == []
     loader.close()
 
 

@@ -5,31 +5,23 @@
 ...     batch["clips"], batch["label"], batch["index"]
 """
 
-import re
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader
 
-from telltime.clips.item import Item, ItemReader, item_rng, put, room
-from telltime.clips.policy import BadMedia, TooManyDropped, WorkerDied
+from telltime.clips._worker import Read, Reading, Request, worker_death
+from telltime.clips.item import Item, ItemReader, item_rng
+from telltime.clips.policy import BadMedia, TooManyDropped
 from telltime.datasets.record import Record
-from telltime.media.errors import DecodeTimeout, MediaError
-from telltime.media.video import Limits, Video
+from telltime.media.errors import MediaError
+from telltime.media.video import Limits
 
-Request = tuple[int, int]
-"""Epoch and row of the table."""
-
-
-class _Read(NamedTuple):
-    """What came of one batch: the items that could be read, and why the others could not."""
-
-    batch: Item | None
-    failures: list[tuple[int, MediaError]]
+__all__ = ["ClipLoader", "EpochBatches", "epoch_order", "worker_death"]
 
 
 def epoch_order(records: int, seed: int, epoch: int, shuffle: bool = True) -> np.ndarray:
@@ -94,12 +86,12 @@ class ClipLoader:
         self.shuffle, self.drop_last, self.rank, self.world = shuffle, drop_last, rank, world
         self.policy, self.limits = policy or BadMedia(), limits or Limits()
         stop_early = self.policy.mode == "raise"
-        self._reading = _Reading(
+        self._reading = Reading(
             self.records, reader, np.asarray(labels, dtype=np.int64), seed, self.limits, backend, stop_early, workers
         )
         self._pin_memory, self._prefetch = pin_memory, prefetch
         self._plan: list[list[Request]] = []
-        self._loader: DataLoader[_Read] | None = None
+        self._loader: DataLoader[Read] | None = None
         self._current: Callable[[], EpochBatches | None] = lambda: None
 
     def __len__(self) -> int:
@@ -112,6 +104,7 @@ class ClipLoader:
 
         Asking for another epoch ends the one before.
         """
+        self._end_epoch()
         order = epoch_order(len(self.records), self.seed, epoch, self.shuffle).tolist()
         self._plan.clear()
         for number in range(skip_batches, len(self)):
@@ -129,13 +122,17 @@ class ClipLoader:
         PyTorch ends them within a moment when the last reference goes, but waits five seconds for each if it is the
         garbage collector that finds them. So whatever fails here closes first.
         """
+        self._end_epoch()
+        self._loader = None
+
+    def _end_epoch(self) -> None:
         current = self._current()
         if current is not None:
             current._reads = iter(())
-        self._loader = None
 
-    def _start(self) -> "DataLoader[_Read]":
+    def _start(self) -> "DataLoader[Read]":
         parallel = self.workers > 0
+        self._reading.forget()
         return DataLoader(
             self._reading,
             batch_sampler=_Plan(self._plan),
@@ -156,7 +153,7 @@ class EpochBatches(Iterator[Item]):
         position: how many of the epoch's batches are behind us, passed-over ones included: what ``skip_batches`` takes.
     """
 
-    def __init__(self, loader: ClipLoader, reads: Iterator[_Read], position: int) -> None:
+    def __init__(self, loader: ClipLoader, reads: Iterator[Read], position: int) -> None:
         self.position = position
         self._loader, self._reads = loader, reads
 
@@ -170,7 +167,7 @@ class EpochBatches(Iterator[Item]):
             if read.failures:
                 self._account(read.failures)
             if read.batch is not None:
-                return read.batch
+                return {key: torch.as_tensor(entry) for key, entry in read.batch.items()}
             if self._loader.world > 1:
                 return {"index": torch.empty(0, dtype=torch.int64), "label": torch.empty(0, dtype=torch.int64)}
 
@@ -184,7 +181,7 @@ class EpochBatches(Iterator[Item]):
             loader.close()
             raise
 
-    def _wait(self) -> _Read:
+    def _wait(self) -> Read:
         """The next batch from the workers, however long it takes while they get on."""
         since = time.monotonic()
         while True:
@@ -199,67 +196,6 @@ class EpochBatches(Iterator[Item]):
             if died is not None:
                 self._loader.close()
                 raise died
-
-
-class _Reading(Dataset[_Read]):
-    """Turns requests into items; every worker has a copy."""
-
-    def __init__(
-        self,
-        records: tuple[Record, ...],
-        reader: ItemReader,
-        labels: np.ndarray,
-        seed: int,
-        limits: Limits,
-        backend: str,
-        stop_early: bool,
-        workers: int,
-    ) -> None:
-        self.records, self.reader, self.labels, self.seed = records, reader, labels, seed
-        self.limits, self.backend, self.stop_early = limits, backend, stop_early
-        self._busy = torch.zeros(max(1, workers), 2, dtype=torch.float64).share_memory_()
-
-    def __getitems__(self, requests: list[Request]) -> _Read:
-        worker = get_worker_info()
-        busy = self._busy[worker.id if worker else 0]
-        batch: Item | None = None
-        count = 0
-        failures: list[tuple[int, MediaError]] = []
-        for epoch, row in requests:
-            busy[1] = row
-            busy[0] = time.monotonic()
-            try:
-                item = self._item(epoch, row)
-            except MediaError as error:
-                failures.append((row, error))
-                if self.stop_early:
-                    break
-                continue
-            batch = batch or room(item, len(requests), shared=worker is not None)
-            put(batch, count, item)
-            count += 1
-        busy[0] = 0
-        return _Read({key: entry[:count] for key, entry in batch.items()} if batch else None, failures)
-
-    def _item(self, epoch: int, row: int) -> Item:
-        record = self.records[row]
-        with Video(record.path, self.backend, self.limits, record.span) as video:
-            item = dict(self.reader(video, item_rng(self.seed, epoch, record.id)))
-        item["index"] = torch.tensor(row)
-        item["label"] = torch.tensor(int(self.labels[row]))
-        return item
-
-    def stall(self, since: float) -> Exception | None:
-        """What is wrong if a worker is on one item for more than twice the limit of one read, or none does anything."""
-        allowed, now = 2 * self.limits.seconds, time.monotonic()
-        started, rows = self._busy[:, 0].tolist(), self._busy[:, 1].tolist()
-        for start, row in zip(started, rows, strict=True):
-            if start and now - start > allowed:
-                reason = f"no answer after {now - start:.0f} seconds, where one read may take {self.limits.seconds:g}"
-                return DecodeTimeout(self.records[int(row)].path, reason)
-        if not any(started) and now - since > allowed:
-            return WorkerDied(f"the loading processes have been idle for {now - since:.0f} seconds; try fewer of them")
-        return None
 
 
 class _Plan:
@@ -277,18 +213,3 @@ class _Plan:
 
 def _as_it_is(read: Any) -> Any:
     return read
-
-
-def worker_death(error: BaseException) -> WorkerDied | None:
-    """One sentence for PyTorch's report of a dead loading process; ``None`` for any other error.
-
-    PyTorch may raise it anywhere in the main process, not only while a batch is awaited.
-    """
-    found = re.match(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)(?: is killed by signal: ([^.]+))?", str(error))
-    if found is None or not isinstance(error, RuntimeError):
-        return None
-    pids, signal = found.groups()
-    how = f"was killed ({signal.strip()})" if signal else "ended unexpectedly"
-    return WorkerDied(
-        f"loading process {pids.strip()} {how}, often for lack of memory: try fewer workers or a smaller batch"
-    )
