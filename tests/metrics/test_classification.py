@@ -51,5 +51,7 @@ def test_validation_loss_averages_batches_not_clips():
 def test_labels_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="do not fit 2 classes"):
         topk_accuracy(torch.zeros(1, 2), torch.tensor([2]))
+    with pytest.raises(ValueError, match="not numbers"):
+        topk_accuracy(torch.full((1, 2), float("nan")), torch.tensor([1]))
     with pytest.raises(ValueError, match="no rows"):
         topk_accuracy(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))

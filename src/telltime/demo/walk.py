@@ -8,7 +8,6 @@ from typing import Any
 
 import telltime
 from telltime.checkpoints.model import Model
-from telltime.clips.policy import BadMedia
 from telltime.datasets.generated import generate
 from telltime.datasets.generated import load as load_generated
 from telltime.datasets.record import Record, Table
@@ -116,11 +115,9 @@ def walk(folder: Path, sink: Sink, seed: int = 0, max_steps: int | None = None, 
     part("measuring")
 
     sink.say("4/4  searching among real shots: which first half belongs to this second half?")
-    halves = [shot_table(folder / "shots", shots, half) for half in "ab"]
+    firsts, seconds = (shot_table(folder / "shots", shots, half) for half in "ab")
     for name, model in models.items():
-        told.shots[name] = neighbours(
-            model, *halves, Reading(workers=workers, policy=BadMedia("skip")), ks=(1, 3), name=name
-        )
+        told.shots[name] = neighbours(model, firsts, seconds, reading, ks=(1, 3), name=name)
     part("search")
     told.write()
     return told

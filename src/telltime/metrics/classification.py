@@ -59,10 +59,12 @@ def topk_accuracy(scores: Tensor, labels: Tensor, ks: Sequence[int] = (1, 5)) ->
         labels: int64 ``[N]``, 0 to K-1.
 
     Raises:
-        ValueError: no rows, or a label outside the scores.
+        ValueError: no rows, a label outside the scores, or a score that is not a number.
     """
     if not len(labels):
         raise ValueError("accuracy of no rows")
+    if scores.isnan().any():
+        raise ValueError("scores hold values that are not numbers")
     if int(labels.min()) < 0 or int(labels.max()) >= scores.shape[1]:
         raise ValueError(f"labels {int(labels.min())} to {int(labels.max())} do not fit {scores.shape[1]} classes")
     place = ranks(scores, labels)

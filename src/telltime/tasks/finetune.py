@@ -150,12 +150,15 @@ def finetune(
     )
     milestones = tuple(epochs * milestone / EPOCHS for milestone in MILESTONES)
     losses = _Losses()
+    on_cpu = reading.place().type == "cpu"  # where gradients of small convolutions in bfloat16 can come out wrong
+    device, precision = ("cpu", "fp32") if on_cpu else ("auto", "auto")
+    settings = Settings(epochs=epochs, seed=seed, device=device, precision=precision)
     fit(
         Finetune(tuned, reader),
         Passes(loader, passes),
         torch.optim.Adam(tuned.parameters(), lr=RATE),
         MultiStep(milestones, FACTOR),
-        Settings(epochs=epochs, seed=seed, device="cpu" if reading.place().type == "cpu" else "auto"),
+        settings,
         sink=losses,
     )
     tuned.eval()
