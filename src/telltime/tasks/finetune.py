@@ -242,10 +242,10 @@ def finetune(
         tuned.save(out / "model")
     notes = [*partial_notes((train, test)), *class_notes(train, asked.table, "training split")]
     if epochs != EPOCHS:
-        notes.append(f"{epochs} epochs rather than the published {EPOCHS}.")
+        notes.append(f"Trained for {epochs} of the published {EPOCHS} epochs.")
     return Result(
         task="finetune",
-        protocol=f"severe, {epochs} epochs",
+        protocol="severe" if epochs == EPOCHS else f"severe, epochs={epochs}",
         metrics=score_videos(logits, asked.present, asked.labels),
         model=describe_model(model, name),
         data=data,
