@@ -92,6 +92,7 @@ def test_training_statistics_call_by_call(golden: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_training_step_in_double_precision(golden: Any) -> None:
     """Loss, gradient, parameters after Adam and batch statistics of one published step."""
     expected = golden.npz("tclr_trainstep.npz")

@@ -32,12 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     data = parser.add_argument_group("data; defaults come from the recipe")
     data.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set, or of your videos")
-    data.add_argument("--data", metavar="NAME", help="data set: folder, generated, ucf101, hmdb51, kinetics400, diving48")
+    data.add_argument(
+        "--data", metavar="NAME", help="data set: folder, generated, ucf101, hmdb51, kinetics400, diving48"
+    )
     data.add_argument("--fold", type=int, metavar="N", help="which of the published folds, from 1")
     data.add_argument("--annotation", type=Path, metavar="FILE", help="file or folder of the split lists")
     bad = data.add_mutually_exclusive_group()
-    bad.add_argument("--bad-media", choices=("raise", "skip"), help="stop at a video that cannot be read, or leave it out")
-    bad.add_argument("--skip-bad", action="store_const", const="skip", dest="bad_media", help="same as --bad-media skip")
+    bad.add_argument(
+        "--bad-media", choices=("raise", "skip"), help="stop at a video that cannot be read, or leave it out"
+    )
+    bad.add_argument(
+        "--skip-bad", action="store_const", const="skip", dest="bad_media", help="same as --bad-media skip"
+    )
     data.add_argument("--workers", type=_count, metavar="N", help="processes that read videos")
     how = parser.add_argument_group("training")
     how.add_argument("--max-steps", type=_positive, metavar="N", help="end after N steps in all, resumed ones included")

@@ -104,9 +104,13 @@ def _sane(name: str, tree: Tree) -> None:
     for key in (*positive, "workers", "keep_every"):
         value = tree[key]
         if value is not None and (value < 0 or (value == 0 and key in positive)):
-            raise RecipeError(f"recipe {name}: {key} must be {'above' if key in positive else 'at least'} 0, not {value}")
+            raise RecipeError(
+                f"recipe {name}: {key} must be {'above' if key in positive else 'at least'} 0, not {value}"
+            )
     if not 0 <= tree["bad_media"]["max_share"] <= 1:
-        raise RecipeError(f"recipe {name}: bad_media.max_share is a share in 0..1, not {tree['bad_media']['max_share']}")
+        raise RecipeError(
+            f"recipe {name}: bad_media.max_share is a share in 0..1, not {tree['bad_media']['max_share']}"
+        )
 
 
 _NOISE = re.compile(

@@ -49,7 +49,9 @@ def check_classes(recipe: str, tree: dict[str, Any], classes: tuple[str, ...]) -
         _value(recipe, key, tree[key], _Class, tree, deep=True)
 
 
-def _keys(recipe: str, where: str, tree: dict[str, Any], hints: dict[str, Any], root: dict[str, Any], deep: bool) -> None:
+def _keys(
+    recipe: str, where: str, tree: dict[str, Any], hints: dict[str, Any], root: dict[str, Any], deep: bool
+) -> None:
     for key, value in tree.items():
         path = f"{where}.{key}" if where else str(key)
         if key not in hints:
@@ -86,7 +88,9 @@ def _class(recipe: str, path: str, node: dict[str, Any], root: dict[str, Any], d
     try:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise RecipeError(f"recipe {recipe}: '{path}.class_path': there is no class {name}{_near(module, attribute)}") from error
+        raise RecipeError(
+            f"recipe {recipe}: '{path}.class_path': there is no class {name}{_near(module, attribute)}"
+        ) from error
     if not inspect.isclass(found) or not found.__module__.startswith(tuple(p.rstrip(".") for p in ALLOWED)):
         raise RecipeError(f"recipe {recipe}: '{path}.class_path': {name} is no class of {' or '.join(ALLOWED)}")
     arguments = node.get("init_args") or {}
@@ -121,7 +125,9 @@ def _instead(key: str, where: str, hints: dict[str, Any], root: dict[str, Any]) 
     near = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
     if near:
         return f"did you mean '{near[0]}'?"
-    elsewhere = [path for path in _paths(root) if path.split(".")[-1] == key and path != (f"{where}.{key}" if where else key)]
+    elsewhere = [
+        path for path in _paths(root) if path.split(".")[-1] == key and path != (f"{where}.{key}" if where else key)
+    ]
     if elsewhere:
         return f"did you mean '{elsewhere[0]}'?"
     return f"known here are {', '.join(hints)}"

@@ -173,7 +173,9 @@ class _Loop:
     ) -> None:
         self.method, self.loader, self.optimiser, self.schedule = method, loader, optimiser, schedule
         self.settings, self.run, self.export, self.dropped = settings, run, export, dropped
-        self.accelerator = accelerator or devices.start_processes(settings.device, static_graph=settings.accumulate == 1)
+        self.accelerator = accelerator or devices.start_processes(
+            settings.device, static_graph=settings.accumulate == 1
+        )
         self.device = self.accelerator.device
         self.main = self.accelerator.is_main_process
         self.together = devices.Together(self.accelerator)
@@ -311,7 +313,10 @@ class _Loop:
         per_step = passed / max(1, at.step % self.settings.log_every if partial else self.settings.log_every)
         row: dict[str, Any] = {"kind": "step", "epoch": at.epoch, "step": at.step, "lr": self.lr, **means}
         row |= {"videos_per_second": self.facts["videos"] / passed, "clips_per_second": self.facts["clips"] / passed}
-        row |= {"waiting": min(1.0, self.facts["waited"] / passed), "left_seconds": per_step * (self._total() - at.step)}
+        row |= {
+            "waiting": min(1.0, self.facts["waited"] / passed),
+            "left_seconds": per_step * (self._total() - at.step),
+        }
         row |= {"dropped": self.dropped(), "skipped_batches": at.skipped} | ({"partial": True} if partial else {})
         self.sink.row(row)
         if partial:

@@ -118,4 +118,3 @@ def _keep_recipe(resolved: Resolved, run: Run, needs_length: bool) -> None:
                 "resume with the same values or choose another --out"
             )
     resolved.write(run.recipe)
-

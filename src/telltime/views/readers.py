@@ -171,7 +171,9 @@ class TestReader:
     def __post_init__(self) -> None:
         _check(self.size, self.frames, "full", self.order, self.short)
         if not 0 < self.crop <= 1 or self.positions < 1:
-            raise ValueError(f"crop is a share in (0, 1] and positions at least 1, not {self.crop} and {self.positions}")
+            raise ValueError(
+                f"crop is a share in (0, 1] and positions at least 1, not {self.crop} and {self.positions}"
+            )
 
     def __call__(self, video: Video, rng: RandomState | None = None) -> Item:
         """Read and cut every position; errors as for :class:`TCLRReader`."""
