@@ -3,6 +3,7 @@
 import pickle
 import struct
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,17 @@ def test_flipped_bytes_of_weights_are_noticed(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="cannot be read"):
         load_published(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_damage_anywhere_gives_a_dictionary_or_a_checkpoint_error(zipped: bool, tmp_path: Path) -> None:
+    content = {"state_dict": {"w": torch.randn(4, 3), "v": torch.randn(2)}, "best": np.float64(1), "epoch": 3}
+    whole = saved(tmp_path / "file.pth", content, zipped).read_bytes()
+    rng, damaged = np.random.default_rng(0), tmp_path / "damaged.pth"
+    for _ in range(300):
+        bad = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            bad[place] = rng.integers(256)
+        damaged.write_bytes(bad)
+        with suppress(CheckpointError):
+            assert isinstance(load_published(damaged), dict)

@@ -50,7 +50,11 @@ def picture(golden, name, *size):
 
 def difference(ours, theirs):
     """Largest difference of float views ``[N, 3, 1, S, S]`` from uint8 pictures ``[N, 3, S, S]``."""
-    return (ours[:, :, 0].mul(255).round().to(torch.int64) - torch.from_numpy(theirs).to(torch.int64)).abs().amax((1, 2, 3))
+    return (
+        (ours[:, :, 0].mul(255).round().to(torch.int64) - torch.from_numpy(theirs).to(torch.int64))
+        .abs()
+        .amax((1, 2, 3))
+    )
 
 
 @pytest.mark.parametrize(

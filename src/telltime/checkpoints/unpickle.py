@@ -58,7 +58,7 @@ def load_published(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: there is no such file") from error
     except CheckpointError as error:
         raise type(error)(f"{path}: {error}") from error
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, EOFError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: cannot be read ({error})") from error
 
 
@@ -117,7 +117,7 @@ def _read_legacy(path: Path) -> Any:
             raise CheckpointError("it was written on a big-endian machine, which is not supported")
         found = unpickle(stream, _CONSTRUCTORS, _BUILDERS, persistent)
         keys = unpickle(stream)
-        if not isinstance(keys, list) or set(map(str, keys)) != set(storages):
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(storages):
             raise CheckpointError("its list of storages is damaged")
         for key in keys:
             values = storages[key]
