@@ -75,6 +75,6 @@ def test_two_processes_of_tclr_give_the_loss_and_the_step_of_one(tmp_path):
     moments = [name for name in one if name.endswith("/exp_avg") and "fc1.bias" not in name]
     assert len(moments) > 60
     for name in moments:
-        assert (one[name] - two[name]).norm() <= 1e-3 * one[name].norm() + 1e-7, name
+        assert (one[name] - two[name]).norm() <= 1e-2 * one[name].norm() + 1e-6, name
     for name in (name for name in one if "running" in name):
         torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-6)

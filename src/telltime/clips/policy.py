@@ -42,6 +42,7 @@ class BadMedia:
         self.mode, self.max_share = mode, max_share
         self.log = None if log is None else Path(log)
         self._kinds: dict[str, str] = {}
+        self._read = 0
 
     @property
     def dropped(self) -> int:
@@ -58,19 +59,27 @@ class BadMedia:
         """Note that a record is left out; only the first time says anything."""
         if record_id in self._kinds or record_id in self._known():
             return
-        self._kinds[record_id] = kind
-        if self.log is None:
-            return
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"id": record_id, "path": str(path), "kind": kind, "reason": reason}, ensure_ascii=False)
-        with self.log.open("a+b") as file:
-            torn = file.tell() > 0 and not _ends_line(file)
-            file.write(b"\n" * torn + line.encode(errors="backslashreplace") + b"\n")
+        self._write([(record_id, path, reason, kind)])
 
     def missing(self, ids: Sequence[str], root: str | Path) -> None:
         """Note listed files that are not on disk; they are no records, so they do not count towards the share."""
-        for record_id in ids:
-            self.report(record_id, Path(root) / record_id, "listed but not on disk", "missing")
+        known = self._known()
+        reason, root = "listed but not on disk", Path(root)
+        self._write([(name, root / name, reason, "missing") for name in ids if name not in known])
+
+    def _write(self, entries: Sequence[tuple[str, str | Path, str, str]]) -> None:
+        """Add records (id, path, reason, kind) to the log, in one write."""
+        self._kinds |= {name: kind for name, _, _, kind in entries}
+        if self.log is None or not entries:
+            return
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        lines = [
+            json.dumps({"id": name, "path": str(path), "kind": kind, "reason": reason}, ensure_ascii=False) + "\n"
+            for name, path, reason, kind in entries
+        ]
+        with self.log.open("a+b") as file:
+            torn = file.tell() > 0 and not _ends_line(file)
+            file.write(b"\n" * torn + "".join(lines).encode(errors="backslashreplace"))
 
     def check(self, total: int) -> None:
         """Raise :class:`TooManyDropped` once more than :attr:`max_share` of ``total`` records were left out."""
@@ -91,14 +100,22 @@ class BadMedia:
         return f"{kinds.total()} of {total} videos left out ({parts})" + (f", see {self.log}" if self.log else "")
 
     def _known(self) -> dict[str, str]:
-        """Kind of every record left out, also by earlier runs or other processes that write to the same log."""
-        if self.log is not None and self.log.exists():
-            for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    entry = json.loads(line)
-                    self._kinds.setdefault(entry["id"], entry["kind"])
-                except (ValueError, KeyError, TypeError):
-                    continue
+        """Kind of every record left out, also by earlier runs or other processes that write to the same log.
+
+        Only what has come to the log since the last time is read.
+        """
+        if self.log is None or not self.log.exists():
+            return self._kinds
+        with self.log.open("rb") as file:
+            file.seek(self._read)
+            *lines, _unfinished = file.read().split(b"\n")
+        for line in lines:
+            self._read += len(line) + 1
+            try:
+                entry = json.loads(line.decode(errors="replace"))
+                self._kinds.setdefault(entry["id"], entry["kind"])
+            except (ValueError, KeyError, TypeError):
+                continue
         return self._kinds
 
 
