@@ -59,7 +59,7 @@ def alternate(
 
     Args:
         ways: called with the number of the round; what they return is thrown away after the clock stopped.
-        clock: ``time.process_time`` counts the work of all threads and ignores waiting; ``time.perf_counter`` is the wall.
+        clock: ``time.process_time`` counts the work of all threads and no waiting; ``time.perf_counter`` is the wall.
     """
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(-warmup, repeats):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from telltime.clips import sampling
 from telltime.views.geometry import centre_crop, crop_resize
 from telltime.views.tclr import PRETRAIN, PROBE, augment, draw, settle

@@ -6,8 +6,8 @@ Two families, both with the numbers of the published TCLR code (CVIU 2022):
   frames that tile the same window of ``clip * ratio`` frames;
 - probing and testing: one clip of ``clip`` frames, ``step`` apart, at a random place or at evenly spread positions.
 
-The functions draw exactly the numbers the published code draws, so a seed gives the same clips. ``frames`` is the number
-of frames a video says it has; what then decodes may be fewer, and :func:`complete` mends the end of a clip by reflection.
+The functions draw exactly the numbers the published code draws, so a seed gives the same clips. ``frames`` is how many
+frames a video says it has; what then decodes may be fewer, and :func:`complete` mends the end of a clip by reflection.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def pretrain_start(frames: float, rng: RandomState, clip: int = 16, ratio: int =
 
     Returns:
         A start in ``[0, frames - window)``, or 0 for a video no longer than the window; ``None`` if ``frames`` is at
-        most ``window - clip / 2`` (56 as published), too short to be mended. The very last window is never drawn, as published.
+        most ``window - clip / 2`` (56 as published), too short to be mended. The very last window is never drawn.
     """
     window = clip * ratio
     if frames <= window - clip // 2:
@@ -42,8 +42,8 @@ def pretrain_start(frames: float, rng: RandomState, clip: int = 16, ratio: int =
 def pretrain_frames(start: int, clip: int = 16, ratio: int = 4) -> tuple[ndarray, ndarray]:
     """Frames of the global clip, int64 ``[clip]``, and of the local clips, int64 ``[ratio, clip]``.
 
-    The local clips tile ``start .. start + clip * ratio - 1``; with ``clip`` divisible by ``ratio``, time slice ``j`` of
-    the global clip (its ``j``-th part of ``clip / ratio`` frames) lies in the window of local clip ``j``.
+    The local clips tile ``start .. start + clip * ratio - 1``; with ``clip`` divisible by ``ratio``, part ``j`` of the
+    global clip (``clip / ratio`` frames, a time slice of its feature map) lies in the window of local clip ``j``.
     """
     together = start + np.arange(clip * ratio, dtype=np.int64).reshape(ratio, clip)
     return together.ravel()[::ratio].copy(), together
@@ -69,24 +69,33 @@ def complete(decoded: Sequence[int] | ndarray, clip: int = 16, least: int = 9) -
     return have if len(have) == clip else None
 
 
+def pretrain_least(clip: int = 16, ratio: int = 4) -> ndarray:
+    """Fewest frames that must decode of the global and of each local clip, int64 ``[1 + ratio]``.
+
+    As published, the global clip may lack an eighth of its frames (2 of 16), the last local clip fewer than half (it is
+    mended by reflection, so one more than half must be there), the others none.
+    """
+    return np.array([clip - max(1, clip // 8), *[clip] * (ratio - 1), clip // 2 + 1])
+
+
 def pretrain_complete(
-    glob: ndarray, local: ndarray, decoded: Sequence[int] | ndarray, clip: int = 16
+    glob: ndarray, local: ndarray, decoded: Sequence[int] | ndarray
 ) -> tuple[ndarray, ndarray] | None:
     """Global and local clips mended as published, or ``None`` when the video must be left out.
-
-    The global clip may lack an eighth of its frames (2 of 16), the last local clip may lack fewer than half; the other
-    local clips must be there whole.
 
     Args:
         glob: int64 ``[clip]``, as :func:`pretrain_frames` gives it.
         local: int64 ``[ratio, clip]``.
         decoded: every frame that decoded.
     """
-    whole = complete(glob[np.isin(glob, decoded)], clip, clip - max(1, clip // 8))
-    last = complete(local[-1][np.isin(local[-1], decoded)], clip, clip // 2)
-    if whole is None or last is None or not np.isin(local[:-1], decoded).all():
-        return None
-    return whole, np.concatenate([local[:-1], last[None]])
+    ratio, clip = local.shape
+    least = pretrain_least(clip, ratio)
+    mended = [
+        complete(frames[np.isin(frames, decoded)], clip, int(fewest))
+        for frames, fewest in zip((glob, *local), least, strict=True)
+    ]
+    whole = [frames for frames in mended if frames is not None]
+    return (whole[0], np.stack(whole[1:])) if len(whole) == len(mended) else None
 
 
 def probe_start(frames: float, rng: RandomState, clip: int = 16, step: int = 2) -> int | None:
@@ -101,23 +110,23 @@ def probe_frames(start: int, clip: int = 16, step: int = 2) -> ndarray:
     return start + step * np.arange(clip, dtype=np.int64)
 
 
-def test_starts(frames: float, positions: int, clip: int = 16, step: int = 2, margin: int = 10) -> ndarray:
+def test_starts(frames: float, positions: int, clip: int = 16, step: int = 2, margin: int = 10) -> ndarray:  # noqa: PT028
     """First frames of the test clips, int64 ``[positions]``, evenly spread.
 
-    Position ``m`` starts at ``int(linspace(0, frames - clip * step - margin, positions)[m])``. The cut is toward zero, so
-    a video a little too short starts several positions at frame 0; one still shorter starts position ``m`` at frame ``m``.
+    Position ``m`` starts at ``int(linspace(0, frames - clip * step - margin, positions)[m])``. The cut is toward zero,
+    so a video a little too short starts several positions at frame 0; where the start would be negative it is ``m``.
     """
     starts = np.linspace(0, frames - clip * step - margin, positions).astype(np.int64)
     return np.where(starts < 0, np.arange(positions), starts)
 
 
-def test_frames(frames: float, positions: int, clip: int = 16, step: int = 2, margin: int = 10) -> ndarray:
+def test_frames(frames: float, positions: int, clip: int = 16, step: int = 2, margin: int = 10) -> ndarray:  # noqa: PT028
     """Frames of all test clips, int64 ``[positions, clip]``; those past the end are for :func:`complete` to mend."""
     return test_starts(frames, positions, clip, step, margin)[:, None] + probe_frames(0, clip, step)
 
 
 def fold(indices: ndarray, frames: int) -> ndarray:
-    """``indices`` reflected into ``[0, frames)``: forth and back again without repeating either end, as often as needed."""
+    """``indices`` reflected into ``[0, frames)``: forth and back, repeating neither end, as often as it takes."""
     if frames < 1:
         raise ValueError(f"cannot fold into {frames} frames")
     period = max(1, 2 * (frames - 1))

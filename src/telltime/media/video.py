@@ -8,7 +8,7 @@ torch.Size([3, 3, 240, 320])
 """
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,44 @@ class Video:
         if not partial and (wanted >= probe.frames).any():
             raise TooShort(self.path, f"holds {probe.frames} frames, frame {wanted.max()} was asked for")
         return self._read(wanted[wanted < probe.frames], probe, partial, short_side)
+
+    def passing(
+        self, indices: "Iterable[int] | np.ndarray", together: int = 1
+    ) -> "Iterator[tuple[np.ndarray, Tensor]]":
+        """The frames at ``indices`` as they pass by: ascending, each once, those left out that do not decode.
+
+        Only ``together`` of them are kept at a time, which for large pictures is faster than :meth:`frames`.
+
+        Args:
+            indices: 0-based frame numbers; those past the end are left out.
+            together: how many frames to give at once; the last time fewer.
+
+        Yields:
+            The indices, int64 ``[n]``, and the pixels, uint8 ``[n, 3, H, W]``, RGB, channels-last memory, which **the
+            next ones overwrite**.
+
+        Raises:
+            Unreadable, MediaNotFound, LimitExceeded, DecodeTimeout: see :mod:`telltime.media.errors`.
+        """
+        import torch
+
+        probe = self.probe()
+        wanted = np.unique(np.asarray(indices if hasattr(indices, "__array__") else list(indices), dtype=np.int64))
+        wanted = wanted[wanted < probe.frames]
+        if len(wanted) and wanted[0] < 0:
+            raise ValueError(f"frame numbers start at 0, not at {wanted[0]}")
+        first = self.span[0] if self.span else 0
+        rows = np.empty((min(together, max(1, len(wanted))), probe.height, probe.width, 3), dtype=np.uint8)
+        pixels = torch.from_numpy(rows).permute(0, 3, 1, 2)
+        came: list[int] = []
+        for picture in self._open().read((wanted + first).tolist(), self._deadline()):
+            picture.write(rows[len(came)])
+            came.append(picture.index - first)
+            if len(came) == len(rows):
+                yield np.array(came), pixels
+                came = []
+        if came:
+            yield np.array(came), pixels[: len(came)]
 
     def _read(self, wanted: np.ndarray, probe: Probe, partial: bool, short_side: int | None) -> Frames:
         import torch

@@ -4,7 +4,7 @@ Every function takes ``planes``, float32 ``[3, N, T, H, W]``: the colour planes 
 whole numbers from 0 to 255, and gives them back holding such numbers again. Factors are one per view, ``[N]``, so that
 all frames of a view change alike. Grey values weigh the planes as red, green and blue, whatever the planes hold.
 
-Results equal Pillow's (and torchvision's on Pillow images) to within 1.
+Results equal Pillow's (and torchvision's on Pillow images).
 """
 
 from functools import cache
@@ -69,7 +69,7 @@ def drop_channel_(planes: Tensor, channel: Tensor) -> Tensor:
 def hue_(planes: Tensor, shift: Tensor) -> Tensor:
     """Turn the hue by ``shift [N]``, whole numbers of 1/256 of a turn (so that -1 and 255 are one).
 
-    Hue and saturation are cut to 8 bits and back, as Pillow's HSV images hold them, so that a shift of 0 changes values too.
+    Hue and saturation are cut to 8 bits and back, as Pillow's HSV images hold them, so a shift of 0 changes values too.
     """
     red, green, blue = planes
     value = torch.maximum(torch.maximum(red, green), blue)

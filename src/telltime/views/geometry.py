@@ -72,8 +72,8 @@ def centre_box(height: int, width: int, side: int) -> tuple[int, int]:
 
 def centre_crop(frames: Tensor, side: int, size: int, out: Tensor | None = None) -> Tensor:
     """The centred square box of ``side`` pixels of every frame, resized: :func:`crop_resize` at :func:`centre_box`."""
-    height, width = frames.shape[-2:]
-    return crop_resize(frames, *centre_box(height, width, side), side, size, out)
+    top, left = centre_box(frames.shape[-2], frames.shape[-1], side)
+    return crop_resize(frames, top, left, side, size, out)
 
 
 def swap_channels(clips: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """How an open video becomes TCLR's views, a probe's clip, or all test clips: one decode an item, small crops out.
 
 Each reader is an :class:`~telltime.clips.item.ItemReader`: its configuration is its constructor, it can be pickled, and
-its random numbers come only from the generator it is handed. Frames whose short side exceeds ``short_side`` are scaled
-to it while they are decoded (``None``: never); the crops are shares of the frame that comes out.
+its random numbers come only from the generator it is handed. Frames are cropped one by one as they decode, from their
+full size, so that an item costs no more memory than its crops; crops are shares of the frame, whatever its size.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from telltime.clips import sampling
 from telltime.clips.item import Item
 from telltime.media.errors import TooShort
 from telltime.media.video import Video
-from telltime.views.geometry import centre_crop, crop_resize, empty_clips, swap_channels, take_frames
+from telltime.views.geometry import centre_box, crop_resize, empty_clips, swap_channels, take_frames
 from telltime.views.tclr import PRESETS, Values, draw, settle
 
 
@@ -33,14 +34,8 @@ def _values(values: Values | str) -> Values:
     return values
 
 
-def _tensors(arrays: dict[str, ndarray]) -> Item:
-    return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
-
-
-def _loop(wanted: ndarray, decoded: ndarray) -> ndarray:
-    """``wanted`` with the frames that did not decode replaced by reflection among those that did."""
-    missing = ~np.isin(wanted, decoded)
-    return np.where(missing, decoded[sampling.fold(wanted, len(decoded))], wanted)
+_CACHE = 4 * 2**20
+"""Bytes of frames that are cropped together: few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +55,15 @@ class TCLRReader:
         order: order of the channels, ``"bgr"`` as published or ``"rgb"``; colours are then changed in that order.
         short: a video too short for the clips (up to 56 frames as published) is refused with ``"drop"``; with
             ``"loop"`` it is read forth and back.
-        short_side: frames are scaled to this short side when theirs is larger.
     """
 
     size: int = 112
     frames: int = 16
     ratio: int = 4
     values: Values | str = "pretrain"
-    crop: str = "reference"
-    order: str = "bgr"
-    short: str = "drop"
-    short_side: int | None = 240
+    crop: Literal["reference", "full"] = "reference"
+    order: Literal["bgr", "rgb"] = "bgr"
+    short: Literal["drop", "loop"] = "drop"
 
     def __post_init__(self) -> None:
         _check(self.size, self.frames, self.crop, self.order, self.short)
@@ -91,35 +84,30 @@ class TCLRReader:
         count = video.probe().frames
         start = sampling.pretrain_start(count, rng, self.frames, self.ratio)
         if start is None:
-            _refuse(self.short == "drop" or count == 0, video, count, self.frames * self.ratio - self.frames // 2 + 1)
+            if self.short == "drop":
+                raise _too_few(video, count, self.frames * self.ratio - self.frames // 2 + 1)
             start = 0
         glob, local = sampling.pretrain_frames(start, self.frames, self.ratio)
-        ask = local.ravel() if self.short == "drop" else sampling.fold(local.ravel(), count)
-        pixels, decoded = _read(video, ask, self.short_side)
-        clips = sampling.pretrain_complete(glob, local, decoded, self.frames)
-        if clips is None:
-            _refuse(self.short == "drop", video, len(decoded), self.frames * self.ratio)
-            clips = _loop(glob, decoded), _loop(local, decoded)
-        pairs = np.repeat(np.concatenate([clips[0][None], clips[1]]), 2, axis=0)
-        return _cut(pixels, decoded, pairs, rng, self)
+        wanted = np.repeat(np.concatenate([glob[None], local]), 2, axis=0)
+        least = np.repeat(sampling.pretrain_least(self.frames, self.ratio), 2)
+        return _item(video, wanted, least, rng, self, len(wanted))
 
 
 @dataclass(frozen=True)
 class ProbeReader:
     """One clip of a video, at a random place and lightly augmented, to train a probe or to fine-tune.
 
-    An item holds what :class:`TCLRReader`'s does, with ``V = 1``. Attributes as for :class:`TCLRReader`, and ``step``, the distance between frames; as published, a
-    video of at most ``frames * step`` frames is refused with ``short="drop"``.
+    An item holds what :class:`TCLRReader`'s does, with ``V = 1``. Attributes as there, and ``step``, the distance
+    between frames; as published, a video of at most ``frames * step`` frames is refused with ``short="drop"``.
     """
 
     size: int = 112
     frames: int = 16
     step: int = 2
     values: Values | str = "probe"
-    crop: str = "reference"
-    order: str = "bgr"
-    short: str = "drop"
-    short_side: int | None = 240
+    crop: Literal["reference", "full"] = "reference"
+    order: Literal["bgr", "rgb"] = "bgr"
+    short: Literal["drop", "loop"] = "drop"
 
     def __post_init__(self) -> None:
         _check(self.size, self.frames, self.crop, self.order, self.short)
@@ -130,16 +118,11 @@ class ProbeReader:
         count = video.probe().frames
         start = sampling.probe_start(count, rng, self.frames, self.step)
         if start is None:
-            _refuse(self.short == "drop" or count == 0, video, count, self.frames * self.step + 1)
+            if self.short == "drop":
+                raise _too_few(video, count, self.frames * self.step + 1)
             start = 0
-        wanted = sampling.probe_frames(start, self.frames, self.step)
-        ask = wanted if self.short == "drop" else sampling.fold(wanted, count)
-        pixels, decoded = _read(video, ask, self.short_side)
-        clip = sampling.complete(wanted[np.isin(wanted, decoded)], self.frames, self.frames // 2 + 1)
-        if clip is None:
-            _refuse(self.short == "drop", video, len(decoded), self.frames // 2 + 1)
-            clip = _loop(wanted, decoded)
-        return _cut(pixels, decoded, clip[None], rng, self, versions=2)
+        wanted = sampling.probe_frames(start, self.frames, self.step)[None]
+        return _item(video, wanted, np.array([self.frames // 2 + 1]), rng, self, 2)
 
 
 @dataclass(frozen=True)
@@ -163,9 +146,8 @@ class TestReader:
     frames: int = 16
     step: int = 2
     crop: float = 0.8
-    order: str = "bgr"
-    short: str = "drop"
-    short_side: int | None = 240
+    order: Literal["bgr", "rgb"] = "bgr"
+    short: Literal["drop", "loop"] = "drop"
     margin: int = 10
 
     def __post_init__(self) -> None:
@@ -177,25 +159,18 @@ class TestReader:
 
     def __call__(self, video: Video, rng: RandomState | None = None) -> Item:
         """Read and cut every position; errors as for :class:`TCLRReader`."""
-        count = video.probe().frames
-        wanted = sampling.test_frames(count, self.positions, self.frames, self.step, self.margin)
-        inside = wanted[wanted < count] if self.short == "drop" else sampling.fold(wanted.ravel(), max(1, count))
-        _refuse(len(inside) == 0, video, count, self.frames // 2 + 1)
-        pixels, decoded = _read(video, inside, self.short_side)
-        side = max(1, int(min(pixels.shape[-2:]) * self.crop))
-        clips = empty_clips(self.positions, self.frames, 3, self.size, self.size)
-        present = torch.ones(self.positions, dtype=torch.bool)
-        for place, frames in enumerate(wanted):
-            clip = sampling.complete(frames[np.isin(frames, decoded)], self.frames, self.frames // 2 + 1)
-            if clip is None and self.short == "loop":
-                clip = _loop(frames, decoded)
-            if clip is None:
-                present[place] = False
-                clips[place].zero_()
-            else:
-                centre_crop(take_frames(pixels, np.searchsorted(decoded, clip)), side, self.size, clips[place])
-        _refuse(not present.any(), video, len(decoded), self.frames // 2 + 1)
-        return {"clips": swap_channels(clips) if self.order == "bgr" else clips, "present": present}
+        probe = video.probe()
+        wanted = sampling.test_frames(probe.frames, self.positions, self.frames, self.step, self.margin)
+        if self.short == "loop":
+            wanted = sampling.fold(wanted, probe.frames)
+        side = max(1, int(min(probe.height, probe.width) * self.crop))
+        boxes = np.array([[*centre_box(probe.height, probe.width, side), side]] * self.positions)
+        clips, came = _crops(video, wanted, boxes, self.size, self.order)
+        present = _mend(clips, came, np.full(self.positions, self.frames // 2 + 1), self.short == "loop")
+        if not present.any():
+            raise _too_few(video, int(came.sum(1).max()), self.frames // 2 + 1, "of a clip ")
+        clips[torch.from_numpy(~present)] = 0
+        return {"clips": clips, "present": torch.from_numpy(present)}
 
 
 def _check(size: int, frames: int, crop: str, order: str, short: str) -> None:
@@ -206,34 +181,75 @@ def _check(size: int, frames: int, crop: str, order: str, short: str) -> None:
     _choice("short", short, ("drop", "loop"))
 
 
-def _refuse(short: bool, video: Video, frames: int, needed: int) -> None:
-    if short:
-        raise TooShort(video.path, f"{frames} frames, {needed} needed")
+def _too_few(video: Video, frames: int, needed: int, of: str = "") -> TooShort:
+    return TooShort(video.path, f"{frames} frames {of}can be read, {needed} are needed")
 
 
-def _read(video: Video, indices: ndarray, short_side: int | None) -> tuple[Tensor, ndarray]:
-    """Each frame once and in order, those that decode: uint8 ``[n, 3, H, W]`` and their indices, int64 ``[n]``."""
-    frames = video.frames(np.unique(indices), partial=True, short_side=short_side)
-    _refuse(len(frames.indices) == 0, video, 0, len(indices))
-    return frames.pixels, frames.indices
-
-
-def _cut(
-    pixels: Tensor,
-    decoded: ndarray,
-    frames: ndarray,
+def _item(
+    video: Video,
+    wanted: ndarray,
+    least: ndarray,
     rng: RandomState,
     reader: TCLRReader | ProbeReader,
-    versions: int | None = None,
+    versions: int,
 ) -> Item:
-    """Draw for ``versions`` views (default: one for each row of ``frames [V, T]``) and cut the crop of each row."""
-    values = _values(reader.values)
-    height, width = pixels.shape[-2:]
-    kept = len(frames)
-    settled = settle(draw(rng, versions or kept, values, height, width, reader.size, reader.crop, kept), values)
-    clips = empty_clips(len(frames), reader.frames, 3, reader.size, reader.size)
-    for view, positions in enumerate(np.searchsorted(decoded, frames)):
-        top, left, side = (int(settled[name][view]) for name in ("top", "left", "side"))
-        crop_resize(take_frames(pixels, positions), top, left, side, reader.size, clips[view])
-    swapped = swap_channels(clips) if reader.order == "bgr" else clips
-    return {"clips": swapped, **_tensors(settled), "start": torch.from_numpy(frames[:, 0].copy())}
+    """The frames ``wanted``, int64 ``[V, T]``, as clips under parameters drawn now, for ``versions >= V`` of them."""
+    probe = video.probe()
+    values, loop = _values(reader.values), reader.short == "loop"
+    drawn = draw(rng, versions, values, probe.height, probe.width, reader.size, reader.crop, len(wanted))
+    settled = settle(drawn, values)
+    boxes = np.stack([settled[name] for name in ("top", "left", "side")], axis=1)
+    if loop:
+        wanted = sampling.fold(wanted, probe.frames)
+    clips, came = _crops(video, wanted, boxes, reader.size, reader.order)
+    present = _mend(clips, came, least, loop)
+    if not present.all():
+        lacking = int(np.argmin(present))
+        raise _too_few(video, int(came[lacking].sum()), int(least[lacking]), "of a clip ")
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in settled.items()}
+    return {"clips": clips, **tensors, "start": torch.from_numpy(wanted[:, 0].copy())}
+
+
+def _crops(video: Video, wanted: ndarray, boxes: ndarray, size: int, order: str) -> tuple[Tensor, ndarray]:
+    """Every wanted frame cut as its clip's box says, while the video decodes once.
+
+    Args:
+        wanted: int64 ``[V, T]``.
+        boxes: ``[V, 3]``, top, left and side.
+
+    Returns:
+        uint8 ``[V, T, 3, size, size]`` and bool ``[V, T]``, which of them decoded; the others are undefined.
+    """
+    clips = empty_clips(*wanted.shape, 3, size, size)
+    came = np.zeros(wanted.shape, dtype=bool)
+    probe = video.probe()
+    together = min(wanted.shape[1], max(1, _CACHE // (3 * probe.height * probe.width)))
+    for indices, pixels in video.passing(wanted.ravel(), together):
+        row = np.searchsorted(indices, wanted).clip(max=len(indices) - 1)
+        here = indices[row] == wanted
+        for clip in np.flatnonzero(here.any(1)):
+            places, rows = np.flatnonzero(here[clip]), row[clip][here[clip]]
+            top, left, side = (int(number) for number in boxes[clip])
+            if places[-1] - places[0] == len(places) - 1:
+                crop_resize(take_frames(pixels, rows), top, left, side, size, clips[clip, places[0] : places[-1] + 1])
+            else:
+                clips[clip, places] = crop_resize(take_frames(pixels, rows), top, left, side, size)
+        came |= here
+    return swap_channels(clips) if order == "bgr" else clips, came
+
+
+def _mend(clips: Tensor, came: ndarray, least: ndarray, loop: bool) -> ndarray:
+    """Fill frames that did not decode by reflection, in place; bool ``[V]``, which clips are then whole.
+
+    With ``loop`` any clip of which a frame decoded is read forth and back as often as it takes.
+    """
+    present = np.ones(len(came), dtype=bool)
+    for clip in np.flatnonzero(~came.all(1)):
+        have = np.flatnonzero(came[clip])
+        filled = sampling.complete(have, came.shape[1], int(least[clip]))
+        if filled is None and loop and len(have):
+            filled = have[sampling.fold(np.arange(came.shape[1]), len(have))]
+        present[clip] = filled is not None
+        if filled is not None:
+            clips[clip] = take_frames(clips[clip], filled).clone()
+    return present

@@ -1,8 +1,9 @@
 """TCLR's augmentation: its values, its random numbers, and its operations on whole batches of views.
 
 A clip of 16 frames is seen in several *views*; the parameters of a view are drawn once and hold for all its frames.
-:func:`draw` draws as the published code does (one legacy generator, all views of a video together), :func:`settle` turns
-the numbers into what is done to each view, the reader cuts the crops, and :func:`augment` does the rest on the device.
+:func:`draw` draws as the published code does (one legacy generator, all views of a video together), :func:`settle`
+turns the numbers into what is done to each view, the reader cuts the crops, and :func:`augment` does the rest, on the
+device.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ class Values:
 
     Attributes:
         scale: side of the square crop as a share of the frame's short side.
-        contrast: factor; done with ``p_contrast``, half of the time before all other colours and half of the time after.
+        contrast: factor, with ``p_contrast``; half of the time before all other colours, half of the time after.
         hue: turn of the hue, as a share of a full turn.
         saturation: factor, with ``p_saturation``.
         brightness: factor, with ``p_brightness``.
@@ -123,10 +124,11 @@ def draw(
     scale = drawn["scale"] = rng.uniform(*values.scale, versions)
     side = drawn["side"] = np.array([max(1, int(min(height, width) * c)) for c in scale])
     for name, length in (("left", width), ("top", height)):
-        places = [length - s for s in side] if crop == "full" else [int(length - length * c) for c in scale]
-        drawn[name] = np.array([rng.randint(0, places[v] + 1) for v in range(kept)])
+        places = [length - s + 1 for s in side] if crop == "full" else [int(length - length * c + 1) for c in scale]
+        drawn[name] = np.array([rng.randint(0, places[v]) for v in range(kept)])
     for name in ("contrast", "hue", "saturation", "brightness", "gamma"):
-        drawn[name] = rng.uniform(*getattr(values, name), versions)
+        low, high = getattr(values, name)
+        drawn[name] = rng.uniform(low, high, versions)
     drawn["erase_height"] = rng.randint(*values.erase, versions)
     drawn["erase_width"] = rng.randint(*values.erase, versions)
     drawn["channel"] = rng.randint(0, 3, versions)
@@ -137,9 +139,9 @@ def settle(drawn: dict[str, ndarray], values: Values) -> dict[str, ndarray]:
     """What is done to each view: the drawn parameters, and "nothing" where the dice say so.
 
     Returns:
-        ``top``, ``left``, ``side`` int64 ``[V]``; float64 ``[V]`` with NaN for "leave alone": ``contrast_first``, ``hue``
-        (whole numbers of 1/256 of a turn), ``saturation``, ``brightness``, ``contrast_last``, ``gamma``; ``grey`` and
-        ``flip`` bool ``[V]``; ``channel`` int64 ``[V]``, the channel to drop or -1; ``erase`` int64 ``[V, 4]``, top,
+        ``top``, ``left``, ``side`` int64 ``[V]``; float64 ``[V]`` with NaN for "leave alone": ``contrast_first``,
+        ``hue`` (whole numbers of 1/256 of a turn), ``saturation``, ``brightness``, ``contrast_last``, ``gamma``;
+        ``grey`` and ``flip`` bool ``[V]``; ``channel`` int64 ``[V]``, the channel to drop or -1; ``erase`` int64 ``[V, 4]``, top,
         left, height, width, with height 0 for no box.
     """
     r = drawn["uniform"].T
