@@ -26,6 +26,12 @@ def data(tiny_ucf):
     return ["--data", "ucf101", "--root", str(tiny_ucf)]
 
 
+@pytest.fixture(autouse=True)
+def _one_core(monkeypatch):
+    """No worker processes where a test does not ask for them: they take longer to start than these videos to read."""
+    monkeypatch.setattr("telltime.cli._reading._cores", lambda: 0)
+
+
 def read(folder):
     return json.loads((folder / "result.json").read_text())
 

@@ -97,20 +97,38 @@ def test_channels_are_put_in_the_networks_order(tiny_model):
 
 
 class Numbers:
+    """A loader of three batches an epoch, of which the second cannot be read."""
+
     def __len__(self):
         return 3
 
     def epoch(self, epoch, skip_batches=0):
-        return iter([(epoch, i) for i in range(skip_batches, 3)])
+        loader = self
+
+        class Batches:
+            position = skip_batches
+
+            def __next__(self):
+                while self.position < len(loader):
+                    self.position += 1
+                    if self.position != 2:
+                        return (epoch, self.position - 1)
+                raise StopIteration
+
+        return Batches()
 
 
 def test_passes_go_on_where_they_were():
     loader = Passes(Numbers(), 4)
-    whole = list(loader.epoch(2))
-    assert len(whole) == len(loader) == 12
-    assert whole[0] == (8, 0)
+    batches = loader.epoch(2)
+    whole = [(batch, batches.position) for batch in batches]
+    assert len(loader) == 12
+    assert [batch for batch, _ in whole] == [(epoch, i) for epoch in (8, 9, 10, 11) for i in (0, 2)]
+    assert [position for _, position in whole] == [1, 3, 4, 6, 7, 9, 10, 12]
     for skipped in range(13):
-        assert list(loader.epoch(2, skip_batches=skipped)) == whole[skipped:]
+        batches = loader.epoch(2, skip_batches=skipped)
+        assert [(batch, batches.position) for batch in batches] == [one for one in whole if one[1] > skipped]
+        assert batches.position == 12
 
 
 def test_finetuning_trains_everything_and_writes_the_model(tiny_ucf, tiny_model, tmp_path):
@@ -126,3 +144,32 @@ def test_finetuning_trains_everything_and_writes_the_model(tiny_ucf, tiny_model,
     again = finetune(tiny_model, *splits, Reading(workers=1), **settings_)
     assert again.metrics == result.metrics
     assert again.details["curves"] == result.details["curves"]
+
+
+def test_an_interrupted_training_goes_on_and_a_finished_one_is_not_repeated(
+    tiny_ucf, tiny_model, tmp_path, monkeypatch
+):
+    splits = load("ucf101", tiny_ucf, "train"), load("ucf101", tiny_ucf, "test")
+    settings_ = {"epochs": 3, "passes": 1, "frames": 4, "positions": 1, "batch": 6}
+    whole = finetune(tiny_model, *splits, Reading(), **settings_)
+    steps = []
+
+    def after_step(self):
+        steps.append(len(steps))
+        if len(steps) == 4:
+            raise OSError("the power went")
+
+    monkeypatch.setattr(Finetune, "after_step", after_step)
+    kept = Reading(cache=tmp_path / "cache")
+    with pytest.raises(OSError, match="power"):
+        finetune(tiny_model, *splits, kept, **settings_)
+    resumed = finetune(tiny_model, *splits, kept, **settings_)
+    assert len(steps) == 4 + 4
+    assert resumed.metrics == whole.metrics
+    assert resumed.details["curves"] == whole.details["curves"]
+    repeated = finetune(tiny_model, *splits, kept, **settings_)
+    assert len(steps) == 8
+    assert repeated.metrics == whole.metrics
+    assert repeated.details["curves"] == whole.details["curves"]
+    finetune(tiny_model, *splits, kept, **settings_, seed=1)
+    assert len(steps) == 14

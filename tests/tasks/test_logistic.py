@@ -52,9 +52,12 @@ def test_noise_is_penalised_more_than_signal():
     assert noise.penalty >= 0.1
 
 
-def test_a_single_class_is_refused():
-    with pytest.raises(ValueError, match="two classes; there is 1"):
-        fit(torch.zeros(4, 1, 2), np.zeros(4, dtype=np.int64), ["a", "b", "c", "d"], 3)
+def test_a_single_class_is_always_said_and_none_refused():
+    probe = fit(torch.rand(4, 1, 2), np.full(4, 2), ["a", "b", "c", "d"], 3)
+    assert probe.logits(torch.rand(5, 2)).softmax(-1)[:, 2].tolist() == [1.0] * 5
+    assert not probe.chosen
+    with pytest.raises(ValueError, match="there are none"):
+        fit(torch.zeros(0, 1, 2), np.zeros(0, dtype=np.int64), [], 3)
 
 
 def test_absent_clips_are_not_learned_from():

@@ -1,6 +1,7 @@
 """Options that verbs which read videos share, and the bar they show."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +44,9 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-dropped", type=share, default=0.1, metavar="SHARE", help="fail if more are left out (default 0.1)"
     )
-    parser.add_argument("--workers", type=whole_number(0), default=0, metavar="N", help="processes that decode")
+    parser.add_argument(
+        "--workers", type=whole_number(0), metavar="N", help="processes that decode (default: one a core, at most 8)"
+    )
     parser.add_argument("--batch", type=whole_number(1), metavar="N", default=16, help="clips forwarded at a time (16)")
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda; by default a GPU if there is one")
 
@@ -55,7 +58,14 @@ def reading(args: argparse.Namespace, log: Path, cache: Path | None, told: "Told
 
     log.write_text("")
     policy = BadMedia(mode=args.bad_media, log=log, max_share=args.max_dropped)
-    return Reading(cache, policy, args.workers, args.batch, device=args.device, progress=told)
+    workers = min(8, _cores()) if args.workers is None else args.workers
+    return Reading(cache, policy, workers, args.batch, device=args.device, progress=told)
+
+
+def _cores() -> int:
+    """Cores this process may use; 0 where a single one leaves none to spare."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return count if count > 1 else 0
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -44,15 +43,12 @@ def validation_loss(logits: Tensor, labels: Tensor, present: Tensor, batch: int 
 
 
 def ranks(scores: Tensor, labels: Tensor) -> Tensor:
-    """int64 ``[N]``: how many classes come before the right one; of equal scores the lower class comes first."""
-    own = scores.gather(1, labels[:, None])
-    above = (scores > own).sum(1)
-    lower = torch.arange(scores.shape[1], device=scores.device) < labels[:, None]
-    return above + ((scores == own) & lower).sum(1)
+    """int64 ``[N]``: how many other classes score as high as the right one or higher; a tie is no hit."""
+    return (scores >= scores.gather(1, labels[:, None])).sum(1) - 1
 
 
 def topk_accuracy(scores: Tensor, labels: Tensor, ks: Sequence[int] = (1, 5)) -> dict[int, float]:
-    """Share of rows whose class is among the ``k`` highest scores.
+    """Share of rows whose class is among the ``k`` highest scores; equal scores count against it.
 
     Args:
         scores: float ``[N, K]``.

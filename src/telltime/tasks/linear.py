@@ -16,7 +16,7 @@ In both a test video's score is the mean softmax of its ten clips.
 import time
 
 from telltime.checkpoints.model import Model
-from telltime.datasets.record import DatasetError, Table
+from telltime.datasets.record import Table
 from telltime.tasks.logistic import fit_logistic
 from telltime.tasks.measuring import (
     Reading,
@@ -51,7 +51,7 @@ def linear(
     Of a training set that gives more than :data:`MOST_EXAMPLES` clips, fewer positions a video are used to train.
 
     Raises:
-        DatasetError: the training split has fewer than two classes, or nothing can be read.
+        DatasetError: there are no labels, or nothing can be read.
     """
     started, reading = time.monotonic(), reading or Reading()
     train, test = labelled(train), labelled(test)
@@ -59,10 +59,7 @@ def linear(
     examples, present = learned.pooled, learned.present
     step = max(1, -(-examples.shape[0] * examples.shape[1] // MOST_EXAMPLES))
     groups = [f"{record.label} {record.group or record.id}" for record in learned.table.records]
-    try:
-        probe = fit_logistic(examples[:, ::step], present[:, ::step], learned.labels, groups, len(train.classes))
-    except ValueError as error:
-        raise DatasetError(f"{train.name}'s train split on disk: {error}") from error
+    probe = fit_logistic(examples[:, ::step], present[:, ::step], learned.labels, groups, len(train.classes))
     logits, there = probe.logits(asked.pooled), asked.present
     scores = score_videos(logits, there, asked.labels)
     trained = score_videos(probe.logits(examples), present, learned.labels)

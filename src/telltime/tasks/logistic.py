@@ -50,19 +50,22 @@ def fit_logistic(
         labels: int64 ``[N]``, 0 to ``classes - 1``.
         groups: ``[N]``, what must stay on one side (the same scene, or just the video's id).
 
+    With examples of one class alone the probe always says that class.
+
     Raises:
-        ValueError: fewer than two classes have examples.
+        ValueError: there are no examples.
     """
     labels = np.asarray(labels)
-    if len(np.unique(labels)) < 2:
-        raise ValueError(f"a classifier needs examples of two classes; there is {len(np.unique(labels))}")
+    if not len(labels):
+        raise ValueError("a classifier needs examples; there are none")
     step = max(1, -(-features.shape[1] * len(features) // _CHOOSING))
     held = _held_out(labels, groups)
     penalty, chosen = DEFAULT_PENALTY, bool(held.any())
     if chosen:
         fitting = _examples(features[~held, ::step], present[~held, ::step], labels[~held])
         asked = _examples(features[held, ::step], present[held, ::step], labels[held])
-        chosen = len(asked[1]) > 0 and set(asked[1].tolist()) <= set(fitting[1].tolist())
+        known = set(fitting[1].tolist())
+        chosen = len(asked[1]) > 0 and len(known) > 1 and set(asked[1].tolist()) <= known
         if chosen:
             penalty = PENALTIES[int(np.argmin([_loss(_fit(*fitting, classes, p), *asked) for p in PENALTIES]))]
     fitted = _fit(*_examples(features, present, labels), classes, penalty)
@@ -79,6 +82,10 @@ def _fit(flat: Tensor, target: np.ndarray, classes: int, penalty: float) -> Logi
 
     mean, scale = flat.mean(0), flat.std(0, correction=0)
     scale = torch.where(scale > 1e-6 * mean.abs().clamp_min(1e-6), scale, torch.ones_like(scale))
+    weight, bias = torch.zeros(classes, flat.shape[1]), torch.full((classes,), -torch.inf)
+    if len(np.unique(target)) == 1:
+        bias[int(target[0])] = 0.0
+        return LogisticProbe(mean, scale, weight, bias, penalty, False)
     model = LogisticRegression(C=1 / (penalty * len(flat)), max_iter=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -86,7 +93,6 @@ def _fit(flat: Tensor, target: np.ndarray, classes: int, penalty: float) -> Logi
     coefficients, intercept = model.coef_, model.intercept_
     if len(model.classes_) == 2:
         coefficients, intercept = np.concatenate([-coefficients, coefficients]) / 2, np.array([-1, 1]) * intercept / 2
-    weight, bias = torch.zeros(classes, flat.shape[1]), torch.full((classes,), -torch.inf)
     weight[model.classes_] = torch.as_tensor(coefficients, dtype=torch.float32)
     bias[model.classes_] = torch.as_tensor(intercept, dtype=torch.float32)
     return LogisticProbe(mean, scale, weight, bias, penalty, False)

@@ -126,6 +126,8 @@ def class_notes(train: Table, test: Table, learned: str) -> list[str]:
     names = train.classes
     have, asked = set(train.labels().tolist()), set(test.labels().tolist())
     notes = []
+    if len(have) == 1:
+        notes.append(f"The {learned} on disk holds one class only, {names[min(have)]}: the scores say nothing.")
     if lacking := sorted(asked - have):
         count = int(np.isin(test.labels(), lacking).sum())
         notes.append(
