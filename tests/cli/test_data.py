@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from telltime.media.write import write_video
 
 from telltime.cli import data
+from telltime.media.write import write_video
 
 
 def check(*words: str) -> int:

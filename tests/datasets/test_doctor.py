@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from telltime.media.write import write_video
 
 from telltime.datasets import DatasetError
 from telltime.datasets.doctor import check
+from telltime.media.write import write_video
 
 
 @pytest.fixture

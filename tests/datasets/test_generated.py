@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
+
 from telltime import datasets
 from telltime.datasets.generated import generate, load
 from telltime.datasets.record import DatasetError

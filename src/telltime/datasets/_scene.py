@@ -93,7 +93,8 @@ def _background(place: Rng, rng: Rng, ground: Ground, frames: int, height: int, 
 def _drifting(place: Rng, rng: Rng, ground: Ground, frames: int, height: int, width: int, clutter: float) -> np.ndarray:
     """One ground: a sum of waves that drift and bend, between two colours."""
     y, x = _grid(height, width)
-    length = np.exp(rng.uniform(*np.log(ground.lengths), WAVES))
+    shortest, longest = ground.lengths
+    length = np.exp(rng.uniform(np.log(shortest), np.log(longest), WAVES))
     angle = rng.uniform(0, 2 * np.pi, WAVES)
     if ground.angles:
         angle = np.array(ground.angles)[rng.integers(len(ground.angles), size=WAVES)] + rng.uniform(-0.12, 0.12, WAVES)
@@ -103,9 +104,9 @@ def _drifting(place: Rng, rng: Rng, ground: Ground, frames: int, height: int, wi
     dark = _hue(base + place.uniform(-0.08, 0.08), place.uniform(0.3, 0.8), place.uniform(0.15, 0.35))
     light = _hue(base + place.uniform(-0.3, 0.3), place.uniform(0.2, 0.6), place.uniform(0.55, 0.85))
 
-    heading, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0.002, 0.012)
+    start, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0.002, 0.012)
     steps = speed * (1 + 0.8 * _wander(rng, frames))
-    heading = heading + 1.2 * _wander(rng, frames, 40)
+    heading = start + 1.2 * _wander(rng, frames, 40)
     dx, dy = np.cumsum(steps * np.cos(heading)), np.cumsum(steps * np.sin(heading))
     phase = rng.uniform(0, 2 * np.pi, WAVES) + dx[:, None] * kx + dy[:, None] * ky  # [frames, WAVES]
     phase = phase + 0.9 * np.stack([_wander(rng, frames, 36) for _ in range(WAVES)], axis=1)

@@ -31,7 +31,7 @@ def check_options(recipe: str, tree: dict[str, Any], options: type, classes: tup
         RecipeError: an unknown key, with the nearest valid one; a missing one; a class from elsewhere than
             :data:`ALLOWED`.
     """
-    hints: dict[str, Any] = {key: _Class for key in classes} | _hints(options)
+    hints: dict[str, Any] = dict.fromkeys(classes, _Class) | _hints(options)
     _keys(recipe, "", tree, hints, tree, deep=False)
     for entry in classes:
         if tree.get(entry) is None:

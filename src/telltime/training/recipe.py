@@ -129,7 +129,7 @@ def read(path: Path) -> Tree:
         RecipeError: the file is no YAML mapping.
     """
     try:
-        tree = yaml.load(path.read_text(), _Loader)  # noqa: S506
+        tree = yaml.load(path.read_text(), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
@@ -150,7 +150,7 @@ def override(tree: Tree, assignments: list[str]) -> None:
         if not equals or not all(key.split(".")):
             raise RecipeError(f"--set {assignment}: expected key.path=value, for example --set optimiser.lr=1e-4")
         try:
-            value = yaml.load(text, _Loader)  # noqa: S506
+            value = yaml.load(text, _Loader)
         except yaml.YAMLError as error:
             raise RecipeError(f"--set {assignment}: the value is no valid YAML") from error
         put(tree, key, value)
