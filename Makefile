@@ -18,6 +18,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 demo: setup
+	@rm -rf demo
 	$(BIN)/telltime demo --out demo
 
 test: setup

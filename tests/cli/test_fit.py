@@ -69,7 +69,10 @@ def test_a_run_folder_holds_what_it_should(whole):
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert ".lock" not in names
     assert {path.name for path in (whole / "checkpoints").iterdir()} >= {"last.safetensors", "best"}
-    assert yaml.safe_load((whole / "recipe.yaml").read_text())["method"]["init_args"]["backbone"]["init_args"]["width"] == 4
+    assert (
+        yaml.safe_load((whole / "recipe.yaml").read_text())["method"]["init_args"]["backbone"]["init_args"]["width"]
+        == 4
+    )
     assert [row["kind"] for row in rows(whole)] == ["step", "step", "epoch"] * 3
     assert all(0 <= row["waiting"] <= 1 and row["clips_per_second"] > 0 for row in rows(whole) if row["kind"] == "step")
     page = (whole / "report.html").read_text()

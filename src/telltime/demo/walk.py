@@ -23,8 +23,12 @@ from telltime.training.progress import Sink
 from telltime.training.run import Run
 from telltime.training.start import train
 
-RECIPE = "tclr-small"
+RECIPE, EPOCHS = "tclr-small", 12
 LEARNED, RANDOM = "pre-trained", "random weights"
+
+
+class DemoError(Exception):
+    """The demo cannot be written where it was asked to."""
 
 
 @dataclass
@@ -65,7 +69,14 @@ class Walk:
         return path
 
 
-def walk(folder: Path, sink: Sink, seed: int = 0, max_steps: int | None = None, workers: int = 0) -> Walk:
+def walk(
+    folder: Path,
+    sink: Sink,
+    seed: int = 0,
+    max_steps: int | None = None,
+    workers: int = 0,
+    footage_options: dict[str, Any] | None = None,
+) -> Walk:
     """Do all of it in ``folder``, which must be empty or new.
 
     Args:
@@ -73,7 +84,13 @@ def walk(folder: Path, sink: Sink, seed: int = 0, max_steps: int | None = None, 
         seed: of footage, weights and batches.
         max_steps: end the training early.
         workers: processes that read videos.
+        footage_options: other arguments of :func:`telltime.datasets.generated.generate`, e.g. fewer videos.
+
+    Raises:
+        DemoError: there is something in ``folder``.
     """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DemoError(f"{folder} is not empty; remove it or name another with --out")
     told, clock = Walk(folder), time.monotonic()
 
     def part(name: str) -> None:
@@ -83,14 +100,14 @@ def walk(folder: Path, sink: Sink, seed: int = 0, max_steps: int | None = None, 
 
     sink.say("1/4  drawing footage, and cutting real clips at their shots")
     shots = write_shots(folder / "shots")
-    footage = generate(folder / "footage", tie=1.0, seed=seed)
+    footage = generate(folder / "footage", **{"tie": 1.0, "seed": seed} | (footage_options or {}))
     learn, test = load_generated(footage, "train"), load_generated(footage, "test")
     sink.say(f"     {len(learn)} videos to learn from, {len(test)} unseen ones, {len(shots)} halves of real shots")
     part("footage")
 
     sink.say("2/4  pre-training with TCLR, without labels")
-    values = {"data.name": "generated", "data.root": str(footage), "seed": seed, "max_steps": max_steps}
-    resolved = resolve(RECIPE, values=values | {"workers": workers})
+    values = {"data.name": "generated", "data.root": str(footage), "epochs": EPOCHS, "max_steps": max_steps}
+    resolved = resolve(RECIPE, values=values | {"seed": seed, "workers": workers})
     with Run(folder / "run") as run:
         train(resolved, learn, run, sink)
         rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
