@@ -81,6 +81,14 @@ def test_result_is_channels_last_and_the_input_untouched():
     assert torch.equal(clips, before)
 
 
+def test_nothing_waits_for_the_device():
+    """On tensors without values, anything that asked the device for one would fail."""
+    views = augment(noise(6, 4, 3, 16, 16).to("meta"), settled(3, values=ALWAYS))
+    assert views.shape == (6, 3, 4, 16, 16)
+    partly = augment(noise(40, 2, 3, 16, 16).to("meta"), settled(4, views=40), chunk=20)
+    assert partly.device.type == "meta"
+
+
 def test_without_draws_only_the_scale_changes():
     clips = noise(2, 4, 3, 16, 16)
     assert torch.equal(augment(clips, {}), clips.transpose(1, 2).float() / 255)
