@@ -141,8 +141,8 @@ def settle(drawn: dict[str, ndarray], values: Values) -> dict[str, ndarray]:
     Returns:
         ``top``, ``left``, ``side`` int64 ``[V]``; float64 ``[V]`` with NaN for "leave alone": ``contrast_first``,
         ``hue`` (whole numbers of 1/256 of a turn), ``saturation``, ``brightness``, ``contrast_last``, ``gamma``;
-        ``grey`` and ``flip`` bool ``[V]``; ``channel`` int64 ``[V]``, the channel to drop or -1; ``erase`` int64 ``[V, 4]``, top,
-        left, height, width, with height 0 for no box.
+        ``grey`` and ``flip`` bool ``[V]``; ``channel`` int64 ``[V]``, the channel to drop or -1; ``erase`` int64
+        ``[V, 4]``, top, left, height, width, all 0 for no box.
     """
     r = drawn["uniform"].T
 
