@@ -18,12 +18,13 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks._measure import environment, write
+from benchmarks._measure import write
 
 ARMS = {
     "tclr": [],
     "instance contrast alone": ["method.weights.local_local=0", "method.weights.global_local=0"],
 }
+PRECISION = "bf16"
 SCORES = {"neighbours": "recall@1", "linear": "top1", "temporal-distinctness": "temporal_distinctness"}
 
 
@@ -34,7 +35,11 @@ def measure(model: Any, footage: Path, seed: int) -> dict[str, float]:
     from telltime.tasks.temporal_distinctness import temporal_distinctness
 
     train, test = load(footage, "train"), load(footage, "test")
-    results = (neighbours(model, train, test), linear(model, train, test), temporal_distinctness(model, test, seed=seed))
+    results = (
+        neighbours(model, train, test),
+        linear(model, train, test),
+        temporal_distinctness(model, test, seed=seed),
+    )
     return {SCORES[result.task]: result.metrics[SCORES[result.task]] for result in results}
 
 
@@ -51,7 +56,14 @@ def job(footage: Path, arm: str, seed: int, steps: int, points: int, folder: Pat
     table = load(footage, "train")
 
     def recipe(until: int) -> Any:
-        values = {"data.name": "generated", "data.root": str(footage), "seed": seed, "workers": 0, "max_steps": until}
+        values = {
+            "data.name": "generated",
+            "data.root": str(footage),
+            "seed": seed,
+            "workers": 0,
+            "max_steps": until,
+            "precision": PRECISION,
+        }
         epochs = -(-steps // -(-len(table) // 8))
         return resolve("tclr-small", ARMS[arm], values | {"epochs": epochs, "batch_size": 8})
 
@@ -105,7 +117,7 @@ def main() -> int:
     print(f"{'after ' + str(args.steps) + ' steps':28}" + "".join(f"{m:>24}" for m in SCORES.values()))
     for arm, scores in last.items():
         print(f"{arm:28}" + "".join(f"{scores[m]:24.3f}" for m in SCORES.values()))
-    write("learning_curve", {"steps": args.steps, "mean": last, "curves": curves, "environment": environment()})
+    write("learning_curve", {"steps": args.steps, "mean": last, "curves": curves, "precision": PRECISION})
     return 0
 
 

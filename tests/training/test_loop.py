@@ -3,7 +3,7 @@ import torch
 from training_toys import Plain, Toy, ToyLoader, rows, toy, train
 
 from telltime.methods.method import Step
-from telltime.training.devices import has_bf16, precision
+from telltime.training.devices import precision
 from telltime.training.errors import TrainingError
 from telltime.training.loop import Settings, fit
 from telltime.training.optim import parameter_groups
@@ -186,7 +186,7 @@ def test_precision_follows_the_hardware():
     cpu = torch.device("cpu")
     assert precision("fp32", cpu) is None
     assert precision("bf16", cpu) is torch.bfloat16
-    assert precision("auto", cpu) is (torch.bfloat16 if has_bf16(cpu) else None)
+    assert precision("auto", cpu) is None
     assert precision("auto", torch.device("meta")) is None
     with pytest.raises(TrainingError, match="'fp8'"):
         precision("fp8", cpu)
