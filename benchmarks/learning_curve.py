@@ -1,8 +1,8 @@
 """What the temporal terms add: TCLR, instance contrast alone and random weights, as training goes on.
 
-Generated footage with tie 1; the same network, data, batches, steps and learning rates for both. Instance contrast alone
-is TCLR without its local-local and global-local terms, on the same views. Scores are of test videos: R@1 and linear
-accuracy by class, and temporal distinctness (chance 0.25).
+Generated footage with tie 1; the same network, data, batches, steps and learning rates for both. Instance contrast
+alone is TCLR without its local-local and global-local terms, on the same views. Scores are of test videos: R@1 and
+linear accuracy by class, and temporal distinctness (chance 0.25).
 
     python -m benchmarks.learning_curve --steps 600 --seeds 3     (about half an hour on two cores)
 """

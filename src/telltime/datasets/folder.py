@@ -6,7 +6,8 @@ What is found decides. After single folders on the way down are passed through:
 - two or more folders that hold videos, and no video beside them, are classes, sorted by name;
 - otherwise the videos have no label.
 
-Without split folders the split is drawn by :func:`draw_split`.
+Without split folders the test split is drawn by :func:`draw_split`. The train split is the rest, or everything when no
+video has a label: then there are no scores that could be flattered.
 """
 
 import hashlib
@@ -93,7 +94,10 @@ def draw_split(records: Iterable[Record], seed: int = 1, share: float = TEST_SHA
 def _split(whole: Table, notes: list[str]) -> Table:
     """``whole`` cut down to its split by a draw, with what was drawn said."""
     records = whole.records
-    if whole.split != "all":
+    unlabelled = all(r.label is None for r in records)
+    if unlabelled and whole.split == "train":
+        notes.append(f"no classes to be measured by: all {len(records)} videos are in the train split")
+    elif whole.split != "all":
         test = draw_split(whole.records, whole.fold or 1)
         records = tuple(r for r in whole.records if (r.id in test) == (whole.split == "test"))
         if whole.split == "test" and not records:
@@ -104,6 +108,7 @@ def _split(whole: Table, notes: list[str]) -> Table:
         notes.append(
             f"no train and test folders: {len(records)} of {len(whole.records)} videos are in the {whole.split} split,"
             f" drawn by class and group with seed {whole.fold}"
+            + (", and also in the train split, since there are no classes" if unlabelled else "")
         )
     return Table(whole.name, whole.split, whole.root, whole.classes, records, fold=whole.fold, notes=tuple(notes))
 

@@ -32,8 +32,8 @@ def precision(choice: str, device: torch.device) -> torch.dtype | None:
     """The type of autocast, ``None`` for plain float32.
 
     ``"auto"`` is bfloat16 on CUDA devices that multiply it (compute capability 8.0 and above), elsewhere float32. On
-    CPUs that have it (``avx512_bf16``, ``amx_bf16``) ``"bf16"`` is about twice as fast, but the weight gradients of very
-    narrow 3-D convolutions were seen to change from run to run there: it has to be asked for.
+    CPUs that have it (``avx512_bf16``, ``amx_bf16``) ``"bf16"`` is about twice as fast, but gradients of very narrow
+    3-D convolutions were seen to change from run to run there: it has to be asked for.
     """
     if choice == "fp32":
         return None
