@@ -37,8 +37,8 @@ def ucf101(tmp_path_factory):
         write(root / "UCF-101" / name, number)
     lists = root / "ucfTrainTestlist"
     lists.mkdir()
-    (lists / "classInd.txt").write_bytes(b"1 ApplyEyeMakeup\r\n26 Diving\r\n")
-    (lists / "trainlist01.txt").write_bytes(b"".join(f"{name} 26\r\n".encode() for name in listed))
+    (lists / "classInd.txt").write_bytes(b"1 ApplyEyeMakeup\r\n2 Diving\r\n")
+    (lists / "trainlist01.txt").write_bytes(b"".join(f"{name} 2\r\n".encode() for name in listed))
     (lists / "testlist01.txt").write_bytes(b"Diving/v_Diving_g01_c01.avi\r\n")
     return root
 
@@ -69,7 +69,10 @@ def test_a_run_folder_holds_what_it_should(whole):
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert ".lock" not in names
     assert {path.name for path in (whole / "checkpoints").iterdir()} >= {"last.safetensors", "best"}
-    assert yaml.safe_load((whole / "recipe.yaml").read_text())["method"]["init_args"]["backbone"]["init_args"]["width"] == 4
+    assert (
+        yaml.safe_load((whole / "recipe.yaml").read_text())["method"]["init_args"]["backbone"]["init_args"]["width"]
+        == 4
+    )
     assert [row["kind"] for row in rows(whole)] == ["step", "step", "epoch"] * 3
     assert all(0 <= row["waiting"] <= 1 and row["clips_per_second"] > 0 for row in rows(whole) if row["kind"] == "step")
     page = (whole / "report.html").read_text()

@@ -98,7 +98,9 @@ def test_a_loss_that_is_no_number_stops_before_it_is_saved(tmp_path):
             step = super().forward(views)
             return Step(step.loss * (torch.nan if self.steps == 7 else 1), step.logs)
 
-    with pytest.raises(TrainingError, match=r"the loss is nan at step 8: lower the learning rate .* the last good state"):
+    with pytest.raises(
+        TrainingError, match=r"the loss is nan at step 8: lower the learning rate .* the last good state"
+    ):
         train(tmp_path, method=toy(Bad), save_every=2, log_every=100)
     from telltime.training.state import facts_of
 
@@ -138,7 +140,17 @@ def test_best_kept_and_last_models_are_exported(tmp_path):
             run,
             export=export,
         )
-    assert [name for name, _ in wrote] == ["best", "model", "best", "model", "model", "epoch-0003", "model", "best", "model"]
+    assert [name for name, _ in wrote] == [
+        "best",
+        "model",
+        "best",
+        "model",
+        "model",
+        "epoch-0003",
+        "model",
+        "best",
+        "model",
+    ]
     assert wrote[0][1] == ["out.bias", "out.weight"]
 
 

@@ -48,7 +48,9 @@ def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, alone, settin
 def test_accumulation_and_clipping_over_processes(tmp_path):
     settings = {"accumulate": 2, "clip_norm": 0.1}
     assert_equal(train_in(2, tmp_path / "two", **settings), train_in(1, tmp_path / "one", **settings))
-    assert_equal(train_in(2, tmp_path / "fsdp", fsdp=True, **settings), load_file(tmp_path / "one/checkpoints/last.safetensors"))
+    assert_equal(
+        train_in(2, tmp_path / "fsdp", fsdp=True, **settings), load_file(tmp_path / "one/checkpoints/last.safetensors")
+    )
 
 
 @pytest.mark.parametrize("fsdp", [False, True])

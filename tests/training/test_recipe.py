@@ -198,7 +198,9 @@ def test_differences_are_named_with_both_values():
     assert found == ["optimiser.init_args.lr (0.002 -> 1.0)", "schedule.init_args.floor (0.0 -> 0.5)"]
 
 
-@given(st.dictionaries(st.sampled_from(["seed", "epochs", "batch_size", "log_every"]), st.integers(1, 10**6), min_size=1))
+@given(
+    st.dictionaries(st.sampled_from(["seed", "epochs", "batch_size", "log_every"]), st.integers(1, 10**6), min_size=1)
+)
 @settings(max_examples=15, deadline=None)
 def test_what_is_set_is_what_is_resolved(values):
     tree = resolve("tclr-small", [f"{key}={value}" for key, value in values.items()]).tree

@@ -25,7 +25,10 @@ def test_a_second_process_is_refused_in_a_sentence_that_names_the_first(tmp_path
     process = started(hold, tmp_path / "run")
     try:
         for resume in (False, True):
-            with pytest.raises(RunError, match=f"being written by process {process.pid}"), Run(tmp_path / "run", resume):
+            with (
+                pytest.raises(RunError, match=f"being written by process {process.pid}"),
+                Run(tmp_path / "run", resume),
+            ):
                 pass
     finally:
         process.kill()
