@@ -8,7 +8,7 @@ import numpy as np
 TINY = [
     "--set", "method.backbone.width=4", "--set", "method.reader.size=16", "--set", "method.dim=8",
     "--set", "method.reader.short=drop", "--set", "batch_size=4", "--set", "precision=fp32", "--set", "log_every=1",
-    "--set", "save_every=1", "--set", "epochs=3", "--set", "schedule.warmup=0",
+    "--set", "save_every=1", "--set", "epochs=3", "--set", "schedule.warmup=0", "--set", "data.split=all",
 ]  # fmt: skip
 
 
@@ -25,15 +25,15 @@ def write(path: Path, seed: int, frames: int = 66) -> Path:
 
 def fit(*arguments: object, tiny: bool = True) -> int:
     """``telltime fit tclr-small`` with these arguments, small enough for a test."""
+    import torch
+
     from telltime.cli.main import main
 
+    torch.set_num_threads(1)
     return main(["fit", "tclr-small", *(TINY if tiny else []), *map(str, arguments)])
 
 
 def fit_in_a_group(arguments: list[str]) -> None:
     """The same in a process group of its own, whose end is the process's exit code."""
-    import torch
-
     os.setpgrp()
-    torch.set_num_threads(1)
     os._exit(fit(*arguments))

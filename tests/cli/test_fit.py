@@ -37,8 +37,8 @@ def ucf101(tmp_path_factory):
         write(root / "UCF-101" / name, number)
     lists = root / "ucfTrainTestlist"
     lists.mkdir()
-    (lists / "classInd.txt").write_bytes(b"1 ApplyEyeMakeup\r\n26 Diving\r\n")
-    (lists / "trainlist01.txt").write_bytes(b"".join(f"{name} 26\r\n".encode() for name in listed))
+    (lists / "classInd.txt").write_bytes(b"1 ApplyEyeMakeup\r\n2 Diving\r\n")
+    (lists / "trainlist01.txt").write_bytes(b"".join(f"{name} 2\r\n".encode() for name in listed))
     (lists / "testlist01.txt").write_bytes(b"Diving/v_Diving_g01_c01.avi\r\n")
     return root
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -126,7 +127,8 @@ def fit(
 ) -> Trained:
     """Train ``method``, going on from ``run``'s saved state when it was opened to resume.
 
-    On the CPU the same arguments give the same bits, however often the training was killed and resumed.
+    On the CPU the same arguments and number of threads give the same bits, however often the training was killed and
+    resumed; a resume takes as many threads as its run began with.
 
     Args:
         method: a module with the verbs of :class:`telltime.methods.method.Method`; trained in place.
@@ -375,6 +377,7 @@ class _Loop:
             "epoch_means": self.epoch_means.state_dict(),
             "loss": self.loss,
             "batches": len(self.loader),
+            "threads": torch.get_num_threads(),
         }
         if self.main:
             if self.export is not None and names is not None:
@@ -397,6 +400,8 @@ class _Loop:
                 f"the data gives {len(self.loader)} batches an epoch, but {facts['batches']} when {self.run.folder} was "
                 "saved; resume with the data it was started with"
             )
+        if self.device.type == "cpu" and facts["threads"] <= (os.cpu_count() or 1):
+            torch.set_num_threads(facts["threads"])  # sums are split by threads, and their last bits with them
         self.position = Position(**facts["position"])
         self.schedule.load_state_dict(facts["schedule"])
         self.window.load_state_dict(facts["window"], self.device)
