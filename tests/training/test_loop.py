@@ -82,6 +82,17 @@ def test_a_batch_of_which_nothing_could_be_read_is_left_out(tmp_path):
     assert [row["skipped_batches"] for row in rows(tmp_path) if row["kind"] == "step"] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_a_plain_generator_of_batches_is_a_loader_too():
+    class Simple(ToyLoader):
+        def epoch(self, epoch, skip_batches=0):
+            return (None if n in self.empty else self.batch(epoch, n) for n in range(skip_batches, len(self)))
+
+    ours, trained = train(None, loader=ToyLoader(empty=(0, 3)))
+    theirs, simple = train(None, loader=Simple(empty=(0, 3)))
+    assert (simple.step, simple.loss) == (trained.step, trained.loss)
+    assert torch.equal(ours.out.weight, theirs.out.weight)
+
+
 def test_an_epoch_of_nothing_is_an_error():
     with pytest.raises(TrainingError, match="no batch of epoch 0"):
         train(None, loader=ToyLoader(empty=tuple(range(6))))

@@ -214,7 +214,7 @@ def test_a_damaged_state_is_named(tmp_path):
     train(tmp_path, max_steps=1)
     state = tmp_path / "checkpoints" / "last.safetensors"
     state.write_bytes(state.read_bytes()[:50])
-    with pytest.raises(RunError, match="last.safetensors is no readable run state"):
+    with pytest.raises(RunError, match=r"last\.safetensors is no readable run state"):
         train(tmp_path, resume=True)
 
 

@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 
@@ -99,6 +100,6 @@ def test_the_plateau_rate_never_rises_after_its_warm_up(losses):
         schedule.start_epoch(epoch)
         rates.append(schedule.lr(1.0, At(epoch, 0, 1, 1)))
         schedule.end_epoch(loss)
-    assert all(b <= a for a, b in zip(rates[4:], rates[5:], strict=False))
+    assert all(b <= a for a, b in itertools.pairwise(rates[4:]))
     assert schedule.best == min(losses)
     assert all(math.isfinite(rate) and rate > 0 for rate in rates)

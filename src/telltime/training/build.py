@@ -114,7 +114,8 @@ def _sane(name: str, tree: Tree) -> None:
 
 
 _NOISE = re.compile(
-    r"(Parser key|Problem with given class_path|Given value|Subtypes:|Does not validate|Errors:|Expected a <class 'NoneType'>)"
+    r"(Parser key|Problem with given class_path|Given value|Subtypes:|Does not validate|Errors:"
+    r"|Expected a <class 'NoneType'>)"
 )
 
 

@@ -98,7 +98,7 @@ def share(method: nn.Module, optimiser: Optimizer, accelerator: Accelerator, fsd
 
 
 @contextmanager
-def held_back(model: nn.Module, hold: bool) -> Iterator[None]:
+def held_back(model: Any, hold: bool) -> Iterator[None]:
     """Within, gradients stay in their process when ``hold``: all but the last backward of an accumulated step."""
     if not hold:
         yield

@@ -99,13 +99,13 @@ def _class(recipe: str, path: str, node: dict[str, Any], root: dict[str, Any], d
     _keys(recipe, f"{path}.init_args", arguments, _hints(found), root, deep)
 
 
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     """Argument names of a constructor and their types."""
     if is_dataclass(kind):
         types = get_type_hints(kind)
         return {entry.name: types[entry.name] for entry in fields(kind)}
     signature = inspect.signature(kind)
-    types = get_type_hints(kind.__init__)  # type: ignore[misc]
+    types = get_type_hints(kind.__init__)
     return {name: types.get(name, object) for name in signature.parameters if name != "params"}
 
 

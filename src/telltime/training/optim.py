@@ -18,7 +18,7 @@ def parameter_groups(module: nn.Module, decay_norms: bool = True) -> list[dict[s
         return [{"params": wanted}]
     flat = [p for p in wanted if p.ndim < 2]
     deep = [p for p in wanted if p.ndim >= 2]
-    groups = [{"params": deep}, {"params": flat, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": deep}, {"params": flat, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 
 

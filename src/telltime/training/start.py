@@ -15,11 +15,13 @@ from telltime.datasets.record import Table
 from telltime.training import devices
 from telltime.training.build import Recipe, Resolved
 from telltime.training.errors import RecipeError
-from telltime.training.loop import Export, Settings, Trained, fit
+from telltime.training.keeper import Export
+from telltime.training.loop import fit
 from telltime.training.optim import parameter_groups
 from telltime.training.progress import Board, Lines, Several, Sink
 from telltime.training.recipe import FREE_ON_RESUME, Tree, differences
 from telltime.training.run import Run
+from telltime.training.settings import Settings, Trained
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,10 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
     policy = BadMedia(mode=recipe.bad_media.mode, log=run.dropped, max_share=recipe.bad_media.max_share)
     if run.main:
         policy.missing(table.missing, table.root)
+    reader: Any = recipe.method.reader
     loader = ClipLoader(
         table.records,
-        recipe.method.reader,
+        reader,
         recipe.batch_size,
         recipe.seed,
         workers=recipe.workers,
