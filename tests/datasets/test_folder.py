@@ -206,7 +206,7 @@ def test_every_video_is_found_whatever_its_name(tmp_path_factory: pytest.TempPat
 def test_without_classes_everything_is_learned_from(tmp_path):
     for number in range(5):
         (tmp_path / f"{number}.mp4").write_bytes(b"x")
-    train, test = (load(tmp_path, split) for split in ("train", "test"))
+    train, test = (load("folder", tmp_path, split) for split in ("train", "test"))
     assert len(train) == 5
     assert 0 < len(test) < 5
     assert "all 5 videos" in " ".join(train.notes)

@@ -100,7 +100,7 @@ def test_initial_weights_depend_on_the_seed_alone():
         ("precision=fp8", "precision: Expected a value of 'auto', 'bf16', 'fp32'"),
         ("method.temperature=hot", "method.temperature: Expected a float"),
         ("method.temperature=-1", "temperature must be above 0"),
-        ("method.reader.order=grb", "order is one of bgr, rgb, not 'grb'"),
+        ("method.reader.order=grb", "method.reader.order: Expected a value of 'bgr', 'rgb'. Got value: grb"),
         ("method.backbone.class_path=telltime.backbones.r3d.R3D81", "did you mean telltime.backbones.r3d.R3D18?"),
         ("schedule.class_path=telltime.schedules.Cosine", "there is no class telltime.schedules.Cosine"),
         ("method.kind=TCLR", "unknown key 'method.init_args.kind'"),

@@ -18,6 +18,7 @@ from torch import Tensor
 from telltime.views import colour
 from telltime.views.erase import erase_
 
+_SIZE = 112
 Range = tuple[float, float]
 Draws = dict[str, Tensor]
 
@@ -36,7 +37,8 @@ class Values:
         p_grey: probability that a view turns grey.
         p_drop: probability that a view loses one colour channel (never both this and grey).
         p_flip: probability of a mirror image.
-        p_erase: probability that a rectangle is black, with sides from ``erase[0]`` to ``erase[1] - 1`` pixels.
+        p_erase: probability that a rectangle is black, with sides from ``erase[0]`` to ``erase[1] - 1`` pixels of a clip
+            of the published 112; smaller clips have smaller ones.
     """
 
     scale: Range = (0.6, 1.0)
@@ -129,8 +131,8 @@ def draw(
     for name in ("contrast", "hue", "saturation", "brightness", "gamma"):
         low, high = getattr(values, name)
         drawn[name] = rng.uniform(low, high, versions)
-    drawn["erase_height"] = rng.randint(*values.erase, versions)
-    drawn["erase_width"] = rng.randint(*values.erase, versions)
+    for name in ("erase_height", "erase_width"):
+        drawn[name] = (rng.randint(*values.erase, versions) * size + _SIZE // 2) // _SIZE
     drawn["channel"] = rng.randint(0, 3, versions)
     return {name: numbers[:kept] for name, numbers in drawn.items()}
 
