@@ -150,7 +150,10 @@ class Video:
             if pixels.shape != rows.shape[1:]:
                 pixels = rescale(pixels, probe.width, probe.height)
             if len(rows) == 1:
-                yield np.array([picture.index - first]), torch.from_numpy(pixels).permute(2, 0, 1)[None]
+                yield (
+                    np.array([picture.index - first]),
+                    torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)[None],
+                )
                 continue
             rows[len(came)] = pixels
             came.append(picture.index - first)
