@@ -13,7 +13,6 @@ from telltime.views.geometry import (
     crop,
     crop_resize,
     empty_clips,
-    swap_channels,
     take_frames,
 )
 
@@ -80,13 +79,6 @@ def test_centre_is_where_torchvision_puts_it(size):
     ours = crop(frames, *centre_box(*size, side), side, side)
     assert torch.equal(ours, center_crop(frames, [side, side]))
     assert torch.equal(centre_crop(frames, side, side), ours)
-
-
-def test_swapping_channels_twice_changes_nothing():
-    frames = pictures(2, 24, 24)
-    once = swap_channels(frames.clone())
-    assert torch.equal(once, frames.flip(1))
-    assert torch.equal(swap_channels(once), frames)
 
 
 @pytest.mark.parametrize("positions", [[0, 1, 2], [0, 2, 4], [4, 2, 0], [1, 1, 2], [3], [0, 1, 3]])

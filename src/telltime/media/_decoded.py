@@ -39,6 +39,11 @@ class Upright:
             shown = shown[::-1]
         return shown.transpose(1, 0, 2) if self.swaps else shown
 
+    def shown(self, stored: np.ndarray) -> np.ndarray:
+        """The view of a stored picture that has the axes of the shown one."""
+        shown = stored.transpose(1, 0, 2) if self.swaps else stored
+        return shown[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
+
 
 def rescale(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     """An RGB picture uint8 ``[H, W, 3]`` in another size, the way FFmpeg scales."""
@@ -59,13 +64,20 @@ class Converter:
     def write(self, frame: Any, rows: np.ndarray) -> None:
         """Write a frame into uint8 ``[H, W, 3]``, scaled to its size in the same pass."""
         stored = self.upright.stored(rows)
-        height, width, _ = stored.shape
+        stored[...] = self._convert(frame, stored.shape[1], stored.shape[0], "rgb24")
+
+    def pixels(self, frame: Any, order: str) -> np.ndarray:
+        """The frame in its own size, uint8 ``[H, W, 3]``; not copied, unless it has to be turned."""
+        return np.ascontiguousarray(self.upright.shown(self._convert(frame, None, None, f"{order}24")))
+
+    def _convert(self, frame: Any, width: int | None, height: int | None, pixel_format: str) -> np.ndarray:
         try:
-            picture = self._reformatter.reformat(frame, width, height, "rgb24", threads=1)
+            picture = self._reformatter.reformat(frame, width, height, pixel_format, threads=1)
         except (av.error.FFmpegError, ValueError) as error:
             raise Unreadable(self.path, f"its pixels cannot be converted to RGB: {error}") from None
         plane = picture.planes[0]
-        stored[...] = np.ndarray((height, width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1))
+        shape, strides = (picture.height, picture.width, 3), (plane.line_size, 3, 1)
+        return np.ndarray(shape, np.uint8, memoryview(plane), strides=strides)
 
 
 class DecodedFrame:
@@ -78,3 +90,7 @@ class DecodedFrame:
     def write(self, rows: np.ndarray) -> None:
         """See :meth:`Converter.write`."""
         self._converter.write(self._frame, rows)
+
+    def pixels(self, order: str = "rgb") -> np.ndarray:
+        """See :meth:`Converter.pixels`."""
+        return self._converter.pixels(self._frame, order)

@@ -62,6 +62,10 @@ class FilePicture:
         self.index, self.seconds = index, index / FOLDER_RATE
         self._pixels = pixels
 
+    def pixels(self, order: str = "rgb") -> np.ndarray:
+        """See :class:`telltime.media.frames.Picture`."""
+        return self._pixels if order == "rgb" else np.ascontiguousarray(self._pixels[..., ::-1])
+
     def write(self, rows: np.ndarray) -> None:
         """Copy, or scale if ``rows`` is smaller."""
         if rows.shape == self._pixels.shape:

@@ -83,6 +83,10 @@ class ConvertedFrame:
         self.index, self.seconds = index, seconds
         self._pixels = pixels
 
+    def pixels(self, order: str = "rgb") -> np.ndarray:
+        """See :class:`telltime.media.frames.Picture`."""
+        return self._pixels if order == "rgb" else np.ascontiguousarray(self._pixels[..., ::-1])
+
     def write(self, rows: np.ndarray) -> None:
         """Copy, or scale if ``rows`` is smaller."""
         rows[...] = self._pixels if rows.shape == self._pixels.shape else rescale(self._pixels, *rows.shape[1::-1])

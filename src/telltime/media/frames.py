@@ -104,6 +104,9 @@ class Picture(Protocol):
     def write(self, rows: np.ndarray) -> None:
         """Write the upright RGB picture into uint8 ``[H, W, 3]``, scaled to its size."""
 
+    def pixels(self, order: str = "rgb") -> np.ndarray:
+        """The upright picture in its own size, uint8 ``[H, W, 3]``, channels in ``order`` (``"rgb"`` or ``"bgr"``)."""
+
 
 class Source(Protocol):
     """One way of reading one file; :class:`telltime.media.video.Video` is the face in front of it."""

@@ -113,7 +113,7 @@ class Video:
         return self._read(wanted[wanted < probe.frames], probe, partial, short_side)
 
     def passing(
-        self, indices: "Iterable[int] | np.ndarray", together: int = 1
+        self, indices: "Iterable[int] | np.ndarray", together: int = 1, order: str = "rgb"
     ) -> "Iterator[tuple[np.ndarray, Tensor]]":
         """The frames at ``indices`` as they pass by: ascending, each once, those left out that do not decode.
 
@@ -122,33 +122,46 @@ class Video:
         Args:
             indices: 0-based frame numbers; those past the end are left out.
             together: how many frames to give at once; the last time fewer.
+            order: of the channels, ``"rgb"`` or ``"bgr"``: what FFmpeg converts to costs nothing to choose.
 
         Yields:
-            The indices, int64 ``[n]``, and the pixels, uint8 ``[n, 3, H, W]``, RGB, channels-last memory, which **the
-            next ones overwrite**.
+            The indices, int64 ``[n]``, and the pixels, uint8 ``[n, 3, H, W]``, channels-last memory, which **the next
+            ones overwrite**.
 
         Raises:
             Unreadable, MediaNotFound, LimitExceeded, DecodeTimeout: see :mod:`telltime.media.errors`.
         """
         import torch
 
+        from telltime.media._decoded import rescale
+
         probe = self.probe()
         wanted = np.unique(np.asarray(indices if hasattr(indices, "__array__") else list(indices), dtype=np.int64))
         wanted = wanted[wanted < probe.frames]
         if len(wanted) and wanted[0] < 0:
             raise ValueError(f"frame numbers start at 0, not at {wanted[0]}")
+        if order not in ("rgb", "bgr"):
+            raise ValueError(f"order is 'rgb' or 'bgr', not {order!r}")
         first = self.span[0] if self.span else 0
-        rows = np.empty((min(together, max(1, len(wanted))), probe.height, probe.width, 3), dtype=np.uint8)
-        pixels = torch.from_numpy(rows).permute(0, 3, 1, 2)
+        rows = np.empty((min(together, len(wanted)), probe.height, probe.width, 3), dtype=np.uint8)
         came: list[int] = []
         for picture in self._open().read((wanted + first).tolist(), self._deadline()):
-            picture.write(rows[len(came)])
+            pixels = picture.pixels(order)
+            if pixels.shape != rows.shape[1:]:
+                pixels = rescale(pixels, probe.width, probe.height)
+            if len(rows) == 1:
+                yield (
+                    np.array([picture.index - first]),
+                    torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)[None],
+                )
+                continue
+            rows[len(came)] = pixels
             came.append(picture.index - first)
             if len(came) == len(rows):
-                yield np.array(came), pixels
+                yield np.array(came), torch.from_numpy(rows).permute(0, 3, 1, 2)
                 came = []
         if came:
-            yield np.array(came), pixels[: len(came)]
+            yield np.array(came), torch.from_numpy(rows[: len(came)]).permute(0, 3, 1, 2)
 
     def _read(self, wanted: np.ndarray, probe: Probe, partial: bool, short_side: int | None) -> Frames:
         import torch

@@ -76,17 +76,11 @@ def centre_crop(frames: Tensor, side: int, size: int, out: Tensor | None = None)
     return crop_resize(frames, top, left, side, size, out)
 
 
-def swap_channels(clips: Tensor) -> Tensor:
-    """First and third channel of uint8 ``[..., 3, H, W]`` swapped in place: RGB becomes BGR and the other way round."""
-    first = clips[..., 0, :, :].clone()
-    clips[..., 0, :, :] = clips[..., 2, :, :]
-    clips[..., 2, :, :] = first
-    return clips
-
-
 def take_frames(frames: Tensor, positions: np.ndarray) -> Tensor:
     """``frames[positions]``, as a view where the positions are evenly spaced and rise, else a channels-last copy."""
-    step = int(positions[1] - positions[0]) if len(positions) > 1 else 1
+    if len(positions) == 1:
+        return frames[int(positions[0]) : int(positions[0]) + 1]
+    step = int(positions[1] - positions[0])
     if step > 0 and (np.diff(positions) == step).all():
         return frames[int(positions[0]) : int(positions[-1]) + 1 : step]
     rows = frames.movedim(-3, -1).index_select(0, torch.from_numpy(positions))

@@ -18,7 +18,7 @@ from telltime.clips import sampling
 from telltime.clips.item import Item
 from telltime.media.errors import TooShort
 from telltime.media.video import Video
-from telltime.views.geometry import centre_box, crop_resize, empty_clips, swap_channels, take_frames
+from telltime.views.geometry import centre_box, crop_resize, empty_clips, take_frames
 from telltime.views.tclr import PRESETS, Values, draw, settle
 
 
@@ -224,7 +224,7 @@ def _crops(video: Video, wanted: ndarray, boxes: ndarray, size: int, order: str)
     came = np.zeros(wanted.shape, dtype=bool)
     probe = video.probe()
     together = min(wanted.shape[1], max(1, _CACHE // (3 * probe.height * probe.width)))
-    for indices, pixels in video.passing(wanted.ravel(), together):
+    for indices, pixels in video.passing(wanted.ravel(), together, order):
         row = np.searchsorted(indices, wanted).clip(max=len(indices) - 1)
         here = indices[row] == wanted
         for clip in np.flatnonzero(here.any(1)):
@@ -235,7 +235,7 @@ def _crops(video: Video, wanted: ndarray, boxes: ndarray, size: int, order: str)
             else:
                 clips[clip, places] = crop_resize(take_frames(pixels, rows), top, left, side, size)
         came |= here
-    return swap_channels(clips) if order == "bgr" else clips, came
+    return clips, came
 
 
 def _mend(clips: Tensor, came: ndarray, least: ndarray, loop: bool) -> ndarray:

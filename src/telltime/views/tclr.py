@@ -37,8 +37,8 @@ class Values:
         p_grey: probability that a view turns grey.
         p_drop: probability that a view loses one colour channel (never both this and grey).
         p_flip: probability of a mirror image.
-        p_erase: probability that a rectangle is black, with sides from ``erase[0]`` to ``erase[1] - 1`` pixels of a clip
-            of the published 112; smaller clips have smaller ones.
+        p_erase: probability that a rectangle is black, with sides from ``erase[0]`` to ``erase[1] - 1`` pixels of a
+            clip of the published 112; smaller clips have smaller ones.
     """
 
     scale: Range = (0.6, 1.0)
