@@ -241,7 +241,7 @@ def test_a_run_is_not_started_twice_nor_resumed_with_another_recipe(videos, tmp_
     assert "seed (0 -> 7)" in told
     assert {path.name: path.read_bytes() for path in (out / "model").iterdir()} == before
     assert fit(*common, "--resume", "--max-steps", 1) == 0
-    assert "trained 1 steps" in capfd.readouterr().out
+    assert "trained 1 step," in capfd.readouterr().out
 
 
 def test_json_is_all_of_standard_output(videos, tmp_path, capfd):

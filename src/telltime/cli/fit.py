@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     main = int(os.environ.get("RANK", "0")) == 0
     with Run(args.out, resume=args.resume, main=main) as run:
         from telltime.training.build import checked
+        from telltime.training.devices import leave_processes
         from telltime.training.progress import Sink, console
         from telltime.training.start import train
 
@@ -81,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         for line in _greeting(name, table):
             sink.say(line)
         outcome = train(checked(name, tree), table, run, sink)
+        leave_processes()
         if main:
             _report(run, name)
             _farewell(args, run, outcome)
@@ -119,8 +121,8 @@ def _farewell(args: argparse.Namespace, run: Any, outcome: "Outcome") -> None:
     if trained.ended == "stopped":
         print(f"stopped and saved at step {trained.step}; the same command with --resume goes on from there")
         return
-    dropped = f", {outcome.dropped} videos left out (see {run.dropped})" if outcome.dropped else ""
-    print(f"trained {trained.step} steps, {trained.epoch} epochs{dropped}")
+    dropped = f", {_many(outcome.dropped, 'video')} left out (see {run.dropped})" if outcome.dropped else ""
+    print(f"trained {_many(trained.step, 'step')}, {_many(trained.epoch, 'epoch')}{dropped}")
     print(f"model:   {run.model}")
     print(f"report:  {run.folder / 'report.html'}")
     print(f"next:    telltime evaluate neighbours {run.folder} --data NAME --root DIR --out OUT")
@@ -147,6 +149,10 @@ def _report(run: Any, name: str) -> None:
     page.figure(curves({"learning rate": (steps, [row["lr"] for row in rows])}, smooth=False))
     page.section("Recipe").code(run.recipe.read_text())
     page.write(run.folder / "report.html")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _positive(text: str) -> int:

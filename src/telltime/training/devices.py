@@ -28,6 +28,12 @@ def start_processes(device: str = "auto", static_graph: bool = True) -> Accelera
     return Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[ddp])
 
 
+def leave_processes() -> None:
+    """Part from the other processes, if there are any; nothing can be trained together afterwards."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def precision(choice: str, device: torch.device) -> torch.dtype | None:
     """The type of autocast, ``None`` for plain float32.
 
