@@ -46,15 +46,22 @@ def test_names_are_told_apart() -> None:
     assert resolve("recipes/tclr-tiny.yaml").kind == "recipe"
     assert resolve("resnet18") == Source("timm", "resnet18")
     assert resolve("resnet18.a1_in1k@random") == Source("timm", "resnet18.a1_in1k@random")
-    assert resolve("someone/some-model") == Source("hub", "someone/some-model")
+    assert resolve("hf-hub:someone/some-model") == Source("hub", "someone/some-model")
 
 
 @pytest.mark.parametrize(
-    "name", ["model.pth", "./someone/model", "recipes/other", "/nowhere/model", "a/b/c", "~/no-such-thing"]
+    "name", ["model.pth", "./someone/model", "recipes/other", "/nowhere/model", "a/b/c", "~/no-such-thing", "runs/mine"]
 )
 def test_a_path_that_is_not_there_is_never_asked_of_the_hub(name: str) -> None:
     with pytest.raises(CheckpointError, match="no such file or folder"):
         resolve(name)
+
+
+def test_only_what_says_so_is_asked_of_the_hub() -> None:
+    with pytest.raises(CheckpointError, match="a model on the hub is hf-hub:someone/some-model"):
+        resolve("someone/some-model")
+    with pytest.raises(CheckpointError, match="hf-hub:OWNER/NAME"):
+        resolve("hf-hub:../model")
 
 
 def test_near_names_are_offered() -> None:
@@ -124,9 +131,9 @@ def test_a_hub_that_cannot_be_reached_is_said_in_one_sentence(monkeypatch: pytes
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(
-        CheckpointError, match=r"someone/some-model: .*the hub gives no model \(the network is unreachable\)"
+        CheckpointError, match=r"hf-hub:someone/some-model: the hub gives no model \(the network is unreachable\)"
     ):
-        telltime.load("someone/some-model")
+        telltime.load("hf-hub:someone/some-model")
 
 
 def test_a_hub_folder_loads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -135,7 +142,7 @@ def test_a_hub_folder_loads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     model = Model(R3D18(4))
     model.save(tmp_path / "cache")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *args, **kwargs: str(tmp_path / "cache"))
-    assert telltime.load("someone/some-model").digest() == model.digest()
+    assert telltime.load("hf-hub:someone/some-model").digest() == model.digest()
 
 
 def test_resolving_imports_nothing_heavy() -> None:

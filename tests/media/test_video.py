@@ -105,14 +105,34 @@ def test_decodes_only_from_the_keyframe_to_the_last_frame_asked(zoo, monkeypatch
     fed = []
     decode = _pyav.PyAVSource._decode
 
-    def spy(self, deadline):
-        for position, frame in decode(self, deadline):
+    def spy(self, *args):
+        for position, frame in decode(self, *args):
             fed.append(position)
             yield position, frame
 
     monkeypatch.setattr(_pyav.PyAVSource, "_decode", spy)
     np.testing.assert_array_equal(Video(path).frames([14, 38]).pixels.numpy(), whole[[14, 38]])
     assert fed == [12, 13, 14, 36, 37, 38]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_passes_over_frames_that_no_other_is_built_from(tmp_path, footage, monkeypatch, codec):
+    path = tmp_path / "long.mkv"
+    write_video(path, footage(40), codec=codec, g=40, bf=3)
+    whole = decode_all(path)
+    came = []
+    decode = _pyav.PyAVSource._decode
+
+    def spy(self, *args):
+        for position, frame in decode(self, *args):
+            came.append(frame.pts)
+            yield position, frame
+
+    monkeypatch.setattr(_pyav.PyAVSource, "_decode", spy)
+    for wanted in ([33], [5, 6, 7, 30], [1, 17, 38, 39], list(range(40))):
+        came.clear()
+        np.testing.assert_array_equal(Video(path).frames(wanted).pixels.numpy(), whole[wanted])
+        assert len(came) < wanted[-1] + 1 or len(wanted) == 40
 
 
 @pytest.mark.parametrize("size", [(48, 80), (49, 81), (50, 83), (63, 70)])

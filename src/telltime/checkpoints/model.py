@@ -164,8 +164,8 @@ def load(model: str | Path, device: str | torch.device = "cpu") -> Model:
     Args:
         model: a run or saved model folder; a published checkpoint file; a recipe (the network it trains, with random
             weights of seed 0); a timm name, whose weights are downloaded unless they lie in timm's cache
-            (``NAME@random``: random weights of seed 0, no download); or a hub id ``OWNER/NAME``, when nothing here has
-            that name.
+            (``NAME@random``: random weights of seed 0, no download); or ``hf-hub:OWNER/NAME``, a saved model on the
+            Hugging Face hub.
         device: where to put it.
 
     Raises:
@@ -281,6 +281,4 @@ def _hub(name: str) -> Model:
         raise
     except Exception as error:  # whatever network and hub may do
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"{name}: there is no such file or folder, and the hub gives no model ({first})"
-        ) from error
+        raise CheckpointError(f"hf-hub:{name}: the hub gives no model ({first})") from error

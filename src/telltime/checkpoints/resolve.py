@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from telltime.checkpoints.errors import CheckpointError
 
+HUB = "hf-hub:"
 RECIPES = Path(__file__).parents[1] / "recipes"
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _FILES = (".pth", ".pt", ".tar", ".ckpt", ".bin", ".safetensors", ".pkl", ".yaml", ".json")
 
 
@@ -25,12 +27,18 @@ class Source(NamedTuple):
 
 
 def resolve(model: str | Path) -> Source:
-    """Decide what ``model`` names: files and folders first, then recipes, then timm, and the hub at last.
+    """Decide what ``model`` names: files and folders first, then recipes, then timm.
+
+    The network is asked of nothing but what says so: ``hf-hub:OWNER/NAME``, as timm spells it.
 
     Raises:
         CheckpointError: nothing answers to the name; the message says what was tried and which names are near.
     """
     name = str(model)
+    if name.startswith(HUB):
+        if not _HUB_ID.fullmatch(name[len(HUB) :]):
+            raise CheckpointError(f"{name}: an id on the hub is {HUB}OWNER/NAME")
+        return Source("hub", name[len(HUB) :])
     path = Path(name).expanduser()
     if path.is_dir():
         return Source("folder", str(_model_folder(path)))
@@ -39,16 +47,14 @@ def resolve(model: str | Path) -> Source:
     if (RECIPES / f"{name}.yaml").is_file():
         return Source("recipe", str(RECIPES / f"{name}.yaml"))
     if path.is_absolute() or name.startswith((".", "~")) or path.suffix in _FILES or path.parent.name:
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or path.suffix in _FILES or path.parent.is_dir():
-            raise CheckpointError(f"{name}: there is no such file or folder{_near(name, _beside(path))}")
-        return Source("hub", name)
+        near = _near(name, _beside(path))
+        hub = f"; a model on the hub is {HUB}{name}" if not near and _HUB_ID.fullmatch(name) else ""
+        raise CheckpointError(f"{name}: there is no such file or folder{near}{hub}")
     architecture, _, tag = name.partition("@")
     known = timm_architectures()
     if architecture.partition(".")[0] in known and tag in ("", "random"):
         return Source("timm", name)
-    tried = (
-        "a run or model folder, a checkpoint file, a recipe, a timm name (NAME or NAME@random), a hub id (OWNER/NAME)"
-    )
+    tried = "a run or model folder, a checkpoint file, a recipe, a timm name (NAME or NAME@random), hf-hub:OWNER/NAME"
     raise CheckpointError(
         f"there is no model {name!r}: tried {tried}{_near(name, [*recipes(), *known, *_beside(path)])}"
     )

@@ -23,7 +23,9 @@ Interrupted or given new videos, the same command goes on where it was. In Pytho
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``embed MODEL SOURCE --out STORE``."""
-    parser.add_argument("model", metavar="MODEL", help="run or model folder, published checkpoint, timm name or hub id")
+    parser.add_argument(
+        "model", metavar="MODEL", help="run or model folder, published checkpoint, timm name or hf-hub:OWNER/NAME"
+    )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of videos, a video, or a data set's folder")
     parser.add_argument("--out", type=Path, required=True, metavar="STORE", help="folder of features: new, or to go on")
     parser.add_argument("--positions", type=whole_number(1), default=9, metavar="N", help="clips a video (default 9)")
@@ -37,9 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Embed and say what is in the store; 0 when done."""
+    from telltime.checkpoints.resolve import resolve
     from telltime.datasets import load
 
     table = load(args.data, args.source, args.split, args.fold, args.annotation)
+    resolve(args.model)
 
     from telltime.checkpoints.model import load as load_model
     from telltime.features.embed import embed_table, store_settings

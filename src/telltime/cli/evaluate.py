@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``evaluate TASK MODEL --data NAME --root DIR --out DIR``."""
     parser.add_argument("task", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
     parser.add_argument(
-        "model", metavar="MODEL", help="run or model folder, published checkpoint, timm name, hub id or recipe (random)"
+        "model",
+        metavar="MODEL",
+        help="run or model folder, published checkpoint, timm name, hf-hub:OWNER/NAME or recipe (random)",
     )
     data = parser.add_argument_group("data", "a run folder's own recipe gives the defaults")
     data.add_argument("--data", metavar="NAME", help="ucf101, hmdb51, kinetics400, diving48, folder or generated")
@@ -59,10 +61,12 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, write the results and show them; 0 when done."""
     _check(args)
     name, root, fold, annotation = _data(args)
+    from telltime.checkpoints.resolve import resolve
     from telltime.datasets import load
 
     splits = ["test"] if args.task == "temporal-distinctness" else ["train", "test"]
     tables = [load(name, root, split, fold, annotation) for split in splits]
+    resolve(args.model)
 
     from telltime.checkpoints.model import load as load_model
 

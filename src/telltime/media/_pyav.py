@@ -161,20 +161,25 @@ class PyAVSource:
                 yield from self._in_order(wanted[::-1], deadline)
 
     def _by_time(self, order: TimeOrder, left: list[int], deadline: Deadline) -> Iterator[DecodedFrame]:
-        """Jump to the keyframe before each frame; ``left`` (descending) loses what is given or cannot be."""
+        """Jump to the keyframe before each frame; ``left`` (descending) loses what is given or cannot be.
+
+        Frames that nobody asked for and no other frame is built from are passed over.
+        """
         base = self._stream.time_base or Fraction(1, 25)
+        reorders = bool(self._stream.codec_context.has_b_frames)
+        wanted = {order.pts[index] for index in left} if reorders else None
         while left:
             start = order.start(left[-1])
             whole_from = expected = order.first(start)
             self._go_to(start)
             try:
-                for fed, frame in self._decode(deadline):
+                for fed, frame in self._decode(deadline, wanted):
                     index = order.index.get(frame.pts, -1)
                     if 0 <= index < expected == whole_from:
                         continue
-                    if index != expected:
+                    if not expected <= index <= (left[-1] if reorders else expected):
                         raise _Misordered
-                    expected += 1
+                    expected = index + 1
                     if index == left[-1]:
                         left.pop()
                         yield DecodedFrame(
@@ -214,8 +219,12 @@ class PyAVSource:
             raise error
         self.fault = f"damaged, decoding stops at frame {reached} of {self._table.frames}"
 
-    def _decode(self, deadline: Deadline) -> Iterator[tuple[int, Any]]:
-        """Every frame from the current packet on, with the position of the packet fed last."""
+    def _decode(self, deadline: Deadline, wanted: set[int] | None = None) -> Iterator[tuple[int, Any]]:
+        """Every frame from the current packet on, with the position of the packet fed last.
+
+        With presentation times ``wanted``, other frames are decoded only where some frame may be built from them.
+        """
+        context = self._stream.codec_context
         for packet in self._packets:
             deadline.check()
             position = self._next
@@ -223,6 +232,7 @@ class PyAVSource:
             if not packet.size and not ending:
                 continue
             self._next += 1
+            context.skip_frame = "DEFAULT" if wanted is None or packet.pts in wanted else "NONREF"
             for frame in packet.decode():
                 yield position, frame
 

@@ -37,7 +37,11 @@ class Method(Protocol):
     reader: ItemReader
 
     def views(self, batch: Batch, generator: torch.Generator) -> Any:
-        """uint8 batch, on the device, to the float views ``forward`` takes."""
+        """A batch, as the loader gives it, to the float views ``forward`` takes, on ``generator``'s device.
+
+        The batch lies on the host: pixels are moved from here, while numbers that say what to do with them are best
+        left there, where asking them waits for no device.
+        """
 
     def forward(self, views: Any) -> Step:
         """The loss of a batch of views."""

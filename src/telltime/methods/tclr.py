@@ -117,7 +117,7 @@ class TCLR(nn.Module):
     def views(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """uint8 clips ``[B, 10, T, 3, S, S]`` and what was drawn for each to float views in 0..1.
 
-        Every random number was drawn with the item, so ``generator`` is not used.
+        Every random number was drawn with the item: ``generator`` only says on which device the views are wanted.
 
         Returns:
             float32 ``[10 * B, 3, T, S, S]``, channels last, view after view in :data:`FORWARD_ORDER`.
@@ -127,7 +127,7 @@ class TCLR(nn.Module):
             for key, value in batch.items()
             if value.ndim > 1 and value.shape[1] == VIEWS
         }
-        return augment(by_view.pop("clips"), by_view)
+        return augment(by_view.pop("clips").to(generator.device, non_blocking=True), by_view)
 
     def forward(self, views: Tensor) -> Step:
         """The loss of ``[10 * B, 3, T, H, W]``, laid out as :meth:`views` gives them.

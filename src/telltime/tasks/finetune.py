@@ -65,10 +65,11 @@ class Finetune(nn.Module):
 
     def views(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Float clips ``[B, 3, T, S, S]`` and labels ``[B]``; all random numbers came with the items."""
-        drawn = (batch[key].flatten(0, 1).cpu() for key in ("factors", "order", "flip"))
-        clips = jittered(batch["clips"].flatten(0, 1), *drawn)
+        drawn = (batch[key].flatten(0, 1) for key in ("factors", "order", "flip"))
+        pixels, label = (batch[key].to(generator.device, non_blocking=True) for key in ("clips", "label"))
+        clips = jittered(pixels.flatten(0, 1), *drawn)
         clips = clips.flip(1) if self.model.clip.order == "bgr" else clips
-        return normalised(clips, self.model.clip), batch["label"]
+        return normalised(clips, self.model.clip), label
 
     def forward(self, views: tuple[Tensor, Tensor]) -> Step:
         """Cross-entropy; logs the share of clips that are right."""

@@ -196,7 +196,6 @@ class _Loop:
         self.lr = self.optimiser.param_groups[0]["lr"]
         for count, (number, batch) in enumerate(group, 1):
             self._seed(number)
-            batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
             with torch.no_grad():
                 views = self.method.views(batch, self.generator)
             with devices.held_back(self.model, hold=count < len(group)):

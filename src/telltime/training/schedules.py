@@ -1,6 +1,7 @@
 """The learning rate as a function of the position in the training, and of the losses seen so far."""
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 
@@ -24,7 +25,7 @@ class At(NamedTuple):
         return (self.epoch * self.steps + self.step, self.steps) if per == "step" else (self.epoch, 1)
 
 
-class Schedule:
+class Schedule(ABC):
     """Decides the learning rate, and remembers the lowest epoch loss.
 
     Everything a schedule remembers is in :meth:`state_dict`, as plain numbers.
@@ -39,11 +40,11 @@ class Schedule:
     def __init__(self) -> None:
         self.best: float | None = None
 
+    @abstractmethod
     def lr(self, base: float, at: At) -> float:
         """The learning rate of the step that starts at ``at``, for a group whose own rate is ``base``."""
-        raise NotImplementedError
 
-    def start_epoch(self, epoch: int) -> None:
+    def start_epoch(self, epoch: int) -> None:  # noqa: B027, a hook
         """Tell that ``epoch`` is about to start; telling it twice is telling it once."""
 
     def end_epoch(self, loss: float) -> bool:
@@ -122,8 +123,9 @@ class _Warm(Schedule):
             return base * (done + 1) / (warm + 1)
         return self.after(base, done, each, warm, at)
 
+    @abstractmethod
     def after(self, base: float, done: int, each: int, warm: float, at: At) -> float:
-        raise NotImplementedError
+        """The learning rate once it is warm: ``done`` of the steps or epochs, ``each`` of them an epoch."""
 
 
 class Constant(_Warm):

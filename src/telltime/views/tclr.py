@@ -198,7 +198,7 @@ def augment(clips: Tensor, draws: Draws, chunk: int | None = None) -> Tensor:
     lead = clips.shape[:-4]
     pixels = clips.movedim(-3, -1)
     pixels = pixels.reshape(-1, *pixels.shape[-4:])
-    host = {key: draws[key].detach().cpu() for key in _USED if key in draws}
+    host = {key: draws[key] for key in _USED if key in draws}
     host = {key: value.reshape(-1, *value.shape[len(lead) :]) for key, value in host.items()}
     out = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
     step = chunk or (1 if pixels.device.type == "cpu" else 64)
