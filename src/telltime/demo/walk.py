@@ -23,7 +23,7 @@ from telltime.training.progress import Sink
 from telltime.training.run import Run
 from telltime.training.start import train
 
-RECIPE, EPOCHS = "tclr-small", 12
+RECIPE, EPOCHS = "tclr-small", 9
 LEARNED, RANDOM = "pre-trained", "random weights"
 
 
