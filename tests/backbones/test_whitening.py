@@ -105,7 +105,7 @@ def test_files_that_hold_none_are_named(tmp_path, name):
     path = tmp_path / name
     with pytest.raises(WhiteningError, match=f"{name}: there is no such file"):
         Whitening.load(path)
-    path.write_bytes(b"\x80\x04cos\nsystem\n.")
+    path.write_bytes(b"\x80\x02cos\nsystem\n.")
     with pytest.raises(WhiteningError, match=f"{name}: no whitening can be read"):
         Whitening.load(path)
 

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 from telltime.backbones.frame_descriptors import FrameDescriptor
 from telltime.backbones.whitening import Whitening
 from telltime.checkpoints.describer import CheckpointError, Describer, load_describer
+from telltime.checkpoints.model import load
 from telltime.clips.ragged import Ragged
 from telltime.media.errors import MediaNotFound, Unreadable
 from telltime.media.video import Video
@@ -114,6 +115,25 @@ def test_whitening_and_encoder_come_in_turn(describer, videos):
         Describer(describer.frames, Whitening(6, 2))
 
 
+class Watched(Halves):
+    """Must not be asked in training mode."""
+
+    def forward(self, rows):
+        assert not self.training
+        return super().forward(rows)
+
+
+def test_training_around_it_changes_no_rows(describer, videos):
+    made = Describer(describer.frames, None, Watched())
+    before = made.describe(videos[0])
+    made.train()
+    after = made.describe(videos[0])
+    assert made.encoder.training
+    assert not made.frames.training
+    assert torch.equal(before.rows, after.rows)
+    assert torch.equal(before.vector, after.vector)
+
+
 def test_many_videos_are_encoded_in_groups(describer, monkeypatch):
     from telltime.checkpoints import describer as module
 
@@ -178,6 +198,9 @@ def test_what_is_no_describer_is_said(tmp_path, tiny_model):
     tiny_model.save(tmp_path / "clips")
     with pytest.raises(CheckpointError, match="model of clips"):
         load_describer(tmp_path / "clips")
+    Describer(small_frames()).save(tmp_path / "frames")
+    with pytest.raises(CheckpointError, match="no model of clips"):
+        load(tmp_path / "frames")
     with pytest.raises(CheckpointError, match="describes no frames; give efficientnet-lite0"):
         load_describer("tclr-small")
     with pytest.raises(CheckpointError, match="no such file"):

@@ -91,7 +91,10 @@ def test_a_video_added_again_is_replaced_and_removed_is_gone(store):
         assert each.times("c").tolist() == [0.0, 0.5, 1.0]
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 4), st.sampled_from("add remove compact".split()))))
+_STEP = st.tuples(st.sampled_from("abcde"), st.integers(0, 4), st.sampled_from(["add", "remove", "compact"]))
+
+
+@given(st.lists(_STEP))
 @settings(max_examples=25, deadline=None)
 def test_it_behaves_like_a_dictionary(steps):
     store, kept = FrameStore.create(None, {}, "float32"), {}
