@@ -37,7 +37,7 @@ def one_by_one(queries, gallery, symmetric=False):
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(lengths, lengths, st.integers(1, 12), st.integers(1, 12))
 def test_tiles_give_what_pairs_give(ours, theirs, tall, wide):
     queries, gallery = videos(ours), videos(theirs, 1)
