@@ -101,7 +101,7 @@ def align_many(
             good = (worth >= how.least) & (np.array([len(path) for path in paths]) >= short)
             for place in np.flatnonzero(good):
                 at, path = todo[place], paths[place]
-                found[some[at]].append(_span(matrices[at], path, asked, held[some[at]]))
+                found[some[at]].append(_span(matrices[at], path, asked, held[some[at]], how.threshold))
                 _strike_out(matrices[at], path, how.repeats)
             todo = todo[good]
             if not len(todo):
@@ -205,20 +205,40 @@ def _strike_out(matrix: np.ndarray, path: np.ndarray, repeats: bool) -> None:
         matrix[:, left : right + 1] = _NEVER
 
 
-def _span(matrix: np.ndarray, path: np.ndarray, query_times: np.ndarray, target_times: np.ndarray) -> Span:
+def _span(
+    matrix: np.ndarray, path: np.ndarray, query_times: np.ndarray, target_times: np.ndarray, threshold: float
+) -> Span:
     """The span of a path: its line, cut where it leaves the stretch of either video."""
     rows, columns = path.T
     similar = matrix[rows, columns]
     asked, seen = query_times[rows], _between(target_times, columns + _offset(matrix, rows, columns))
     slope, shift = _line(asked, seen, similar)
-    first, last = _stretch(query_times, rows[0], rows[-1])
-    from_, to = ((edge - shift) / slope for edge in _stretch(target_times, columns[0], columns[-1]))
-    start, end = max(first, from_), min(last, to)
+    on_line = _nearest_frames(target_times, slope * query_times + shift)
+    first, last = _stretch(query_times, *_go_on(matrix[np.arange(len(query_times)), on_line] > threshold, rows))
+    on_line = _nearest_frames(query_times, (target_times - shift) / slope)
+    edges = _stretch(target_times, *_go_on(matrix[on_line, np.arange(len(target_times))] > threshold, columns))
+    start, end = max(first, (edges[0] - shift) / slope), min(last, (edges[1] - shift) / slope)
     if end <= start:
         start, end = first, last
     low, high = _stretch(target_times, 0, len(target_times) - 1)
     begun, ended = (float(min(max(slope * at + shift, low), high)) for at in (start, end))
     return Span(float(start), float(end), begun, ended, float(similar.mean()))
+
+
+def _go_on(similar: np.ndarray, path: np.ndarray) -> tuple[int, int]:
+    """First and last frame of a path, moved on while frames on its line are ``similar``: a path that follows a change
+    of speed passes over frames, at its ends too."""
+    first, last = int(path[0]), int(path[-1])
+    while first and similar[first - 1]:
+        first -= 1
+    while last + 1 < len(similar) and similar[last + 1]:
+        last += 1
+    return first, last
+
+
+def _nearest_frames(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Index of the frame nearest to each of the wanted times."""
+    return np.searchsorted((times[1:] + times[:-1]) / 2, wanted)
 
 
 def _offset(matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
