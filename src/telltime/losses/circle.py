@@ -44,7 +44,7 @@ def info_nce(logits: Tensor, temperature: float = 1.0, valid: Tensor | None = No
 
 
 def triplet(logits: Tensor, margin: float = 0.5, valid: Tensor | None = None) -> Tensor:
-    """Mean over rows and negatives of ``[s_n - s_p + margin]_+``.
+    """Mean over rows of the mean over negatives of ``[s_n - s_p + margin]_+``.
 
     Source: Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015.
     """
@@ -52,7 +52,7 @@ def triplet(logits: Tensor, margin: float = 0.5, valid: Tensor | None = None) ->
     if valid is None:
         return losses.mean()
     kept = valid.expand_as(logits)[:, 1:]
-    return losses.where(kept, 0).sum() / kept.sum().clamp(min=1)
+    return (losses.where(kept, 0).sum(1) / kept.sum(1).clamp(min=1)).mean()
 
 
 def _first_of(scores: Tensor, valid: Tensor | None) -> Tensor:
