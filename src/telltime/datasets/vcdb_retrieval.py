@@ -1,18 +1,16 @@
 """VCDB as a retrieval benchmark: every core video asks for the videos that share a copied segment with it.
 
-Annotation read: the pickle of the TCA code (``video_pairs``, ``index``), or pairs from the official text files.
+Annotation read: the pickle of the TCA code (``video_pairs``, ``index``), or the official text by
+:func:`telltime.datasets.vcdb.read`.
 
 Source: Jiang, Jiang, Wang, "VCDB: A large-scale database for partial copy detection in videos", ECCV 2014.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-from telltime.datasets.lists import lines
 from telltime.datasets.record import DatasetError
 from telltime.datasets.retrieval import RetrievalSet
-from telltime.datasets.scan import printable
 
 COPY = "copy"
 
@@ -41,22 +39,3 @@ def of_pairs(pairs: Iterable[tuple[str, str]], index: Iterable[str] = (), source
     queries = tuple(video for video in gallery if video in copies)
     related = {query: {COPY: tuple(sorted(copies[query]))} for query in queries}
     return RetrievalSet("vcdb", queries, gallery, related, {"vcdb": (COPY,)}, protocol="vcdb", source=source)
-
-
-def read_text(folder: str | Path) -> list[tuple[str, str]]:
-    """Pairs of video names (without ending) of the official annotation: ``a.flv,b.mp4,start,end,start,end`` lines.
-
-    Raises:
-        DatasetError: no such file, or no line of that kind.
-    """
-    folder = Path(folder).expanduser()
-    files = sorted(folder.rglob("*.txt")) if folder.is_dir() else [folder]
-    pairs = []
-    for path in files:
-        for line in lines(path):
-            cells = [cell.strip() for cell in line.split(",")]
-            if len(cells) == 6:
-                pairs.append((Path(cells[0]).stem, Path(cells[1]).stem))
-    if not pairs:
-        raise DatasetError(f"vcdb: no line 'video,video,start,end,start,end' in {printable(folder)}")
-    return pairs

@@ -219,11 +219,12 @@ def group_means(found: Mapping[str, float], groups: Mapping[str, str]) -> dict[s
     """The mean of each group's queries that have a score; NaN for a group without."""
     by: dict[str, PerQuery] = {group: {} for group in dict.fromkeys(groups.values())}
     for query, value in found.items():
-        by[groups[query]][query] = value
+        if query in groups:
+            by[groups[query]][query] = value
     return {group: mean(values) for group, values in by.items()}
 
 
-def interval(found: Mapping[str, float], draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+def interval(found: Mapping[str, float], draws: int = 1000, seed: int = 0) -> tuple[float, float]:
     """The middle 95 % of means over queries drawn with replacement: what another choice of queries might have given."""
     values = np.array([value for value in found.values() if not np.isnan(value)])
     if not len(values):
