@@ -1,0 +1,1 @@
+"""Comparing videos by their frames, finding where they match, and searching collections of them."""
