@@ -91,7 +91,9 @@ def test_identity_start_gives_the_descriptors_back() -> None:
 def test_every_aggregator_is_rebuilt_from_its_attributes(name: str) -> None:
     described = describe(EACH[name])
     again = build(**described)
-    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in EACH[name].state_dict().items()}
+    assert {k: v.shape for k, v in again.state_dict().items()} == {
+        k: v.shape for k, v in EACH[name].state_dict().items()
+    }
 
 
 @pytest.mark.parametrize("name", EACH)
