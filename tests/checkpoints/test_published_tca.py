@@ -67,7 +67,7 @@ def test_a_converted_file_is_a_model_like_any_other(tmp_path: Path) -> None:
 
 
 def test_strange_keys_and_missing_ones_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="classifier.weight"):
+    with pytest.raises(CheckpointError, match=r"classifier\.weight"):
         load_encoder(saved(tmp_path, MOCO | {"classifier.weight": torch.rand(2, 2)}))
     with pytest.raises(CheckpointError, match=r"norm2\.bias"):
         load_encoder(saved(tmp_path, {k: v for k, v in BARE.items() if not k.endswith("1.norm2.bias")}))

@@ -79,7 +79,7 @@ def test_what_is_no_annotation_is_refused(tmp_path: Path, content: bytes) -> Non
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no annotation beside .*give --annotation"):
+    with pytest.raises(DatasetError, match=r"no annotation beside .*give --annotation"):
         find_annotation(tmp_path, None)
     with pytest.raises(DatasetError, match="there is no annotation"):
         read(tmp_path / "gone.pickle")

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from telltime.clips.ragged import Ragged, offsets_of
+from telltime.clips.source import Source
 from telltime.losses.circle import circle, circle_legacy, info_nce, triplet
 from telltime.losses.frames import chamfer_matrix
 from telltime.methods.bank import NegativeBank, apart
@@ -51,7 +52,7 @@ class TCA(nn.Module):
     Args:
         encoder: packed descriptors to ``(vectors, frames)``, with an attribute ``channels``, such as
             :class:`telltime.backbones.tca_encoder.TCAEncoder`.
-        reader: where descriptors and pairs come from (:class:`telltime.training.source.Source`).
+        reader: where descriptors and pairs come from (:class:`telltime.clips.source.Source`).
         bank: negatives that are kept.
         momentum: how slowly a second encoder follows, which encodes positives and negatives; at 0 (published) the
             encoder itself does.
@@ -69,7 +70,7 @@ class TCA(nn.Module):
     def __init__(
         self,
         encoder: nn.Module,
-        reader: Any = None,
+        reader: Source | None = None,
         bank: int = 4096,
         momentum: float = 0.0,
         loss: Loss = "circle",
