@@ -79,7 +79,8 @@ def describe_edited(
     if not todo:
         return
     work = _Work(describer.reader, editing, _grounds(table, editing.seed, describer.reader))
-    lines = [Ahead(work(todo[r::workers])) for r in range(workers)] if workers else [work(todo)]
+    count = min(max(1, workers), len(todo))
+    lines = [Ahead(work(todo[r::count])) for r in range(count)]
     try:
         for number, record in enumerate(todo):
             found = next(lines[number % len(lines)])

@@ -18,8 +18,10 @@ from telltime.datasets.record import DatasetError
 from telltime.features.edited_rows import Editing, describe_edited, sequences
 from telltime.features.frame_store import FrameStore
 from telltime.features.matched_whitening import fit_matched
+from telltime.losses.frames import chamfer_matrix
 
 _TOGETHER = 4096
+_MANY, _FEW = 4000, 8
 FEWEST = 2
 """Videos that can be told apart."""
 
@@ -41,6 +43,8 @@ class EditedVideos:
         windows: which of a version's frames an item takes.
         negatives: of an item.
         repeats: items that a video gives in an epoch.
+        spared: largest share of the videos that are no negatives of a video because they look as much like it as its
+            own edits do: a collection may well hold copies.
         cache: folder for the descriptors, shared by runs; by default ``descriptors`` in the run.
     """
 
@@ -52,6 +56,7 @@ class EditedVideos:
     windows: Windows = Windows(excerpt=0.3, within=True, speed=0.3, splice=0.2)  # noqa: RUF009, frozen
     negatives: int = 16
     repeats: int = 4
+    spared: float = 0.1
     cache: str | None = None
 
     def open(self, terms: Terms) -> Opened:
@@ -84,8 +89,9 @@ class EditedVideos:
             numbers.view(-1, versions).repeat(self.repeats, 1).flatten(),
             offsets_of(torch.full((self.repeats * len(ids),), versions)),
         )
+        ready = whitened(rows, whitening, terms.device)
         loader = PairLoader(
-            whitened(rows, whitening, terms.device),
+            ready,
             (numbers // versions).numpy(),
             items,
             items,
@@ -95,10 +101,12 @@ class EditedVideos:
             terms.seed,
             self.windows,
             terms.drop_last and len(items) >= terms.batch_size,
+            look_alikes(ready, versions, self.spared),
             terms.rank,
             terms.world,
         )
-        return Opened(loader, partial(save_describer, describer.cpu(), whitening), len(ids))
+        save = partial(save_describer, describer.cpu(), whitening)
+        return Opened(loader, save, len(ids), next="index MY_VIDEOS --index INDEX --model RUN")
 
     def _whitening(self, rows: Ragged, terms: Terms) -> Whitening:
         """Fitted on all rows, once a run: a resumed one takes what is there."""
@@ -130,6 +138,50 @@ def whitened(rows: Ragged, whitening: Whitening | None, device: torch.device) ->
         wide = part.float()
         parts.append((nn.functional.normalize(wide, dim=-1) if whitening is None else whitening(wide)).to(device))
     return rows.like(torch.cat(parts))
+
+
+def look_alikes(rows: Ragged, versions: int, share: float) -> Ragged:
+    """For every video those that may be copies of it: as similar as all but the worst twentieth of its like's edits.
+
+    Videos are compared by symmetric Chamfer similarity of a few frames each, or by their means where there are many.
+
+    Args:
+        rows: unit rows, ``versions`` sequences of equal length a video, the original first.
+        share: of the videos, how many at most.
+
+    Returns:
+        Packed int64 numbers of videos, ``V`` sequences.
+    """
+    count = len(rows) // versions
+    most = min(count - 1, int(share * count))
+    firsts = torch.arange(0, len(rows), versions)
+    frames = 1 if count > _MANY else _FEW
+    originals, edited = (_thinned(rows.take(firsts + number), frames) for number in (0, versions - 1))
+    found: list[Tensor] = []
+    own = torch.cat([_like(originals, edited, at).diagonal(at.start) for at in _blocks(count)])
+    least = own.quantile(0.05)
+    for at in _blocks(count):
+        similar = _like(originals, originals, at)
+        similar.diagonal(at.start).fill_(-1)
+        best, numbers = similar.topk(most, dim=1)
+        found += [row[kept].cpu() for row, kept in zip(numbers, best >= least, strict=True)]
+    return Ragged.of(found)
+
+
+def _blocks(count: int) -> list[slice]:
+    return [slice(first, min(first + 64, count)) for first in range(0, count, 64)]
+
+
+def _like(first: Ragged, second: Ragged, at: slice) -> Tensor:
+    """Similarity of some videos with all, ``[at, V]``."""
+    return chamfer_matrix(first.slice(at.start, at.stop), second)
+
+
+def _thinned(rows: Ragged, frames: int) -> Ragged:
+    """At most ``frames`` rows of each sequence, evenly spread; their mean where that is 1."""
+    if frames == 1:
+        return Ragged(nn.functional.normalize(rows.mean(), dim=-1), torch.arange(len(rows) + 1))
+    return Ragged.of(part[torch.linspace(0, len(part) - 1, min(frames, len(part))).round().long()] for part in rows)
 
 
 def save_describer(

@@ -10,7 +10,7 @@ from telltime.backbones.whitening import Whitening, WhiteningError
 _RIDGE = 0.05
 
 
-def fit_matched(batches: Iterable[tuple[Tensor, Tensor]], dim: int, power: float = 0.5) -> Whitening:
+def fit_matched(batches: Iterable[tuple[Tensor, Tensor]], dim: int, power: float = 0.3) -> Whitening:
     r"""Directions with the largest variance in all rows, relative to that between rows of the same moment.
 
     With :math:`S` the covariance of rows and :math:`D` half the mean square of differences between matched rows,

@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A training that has ended, and how many of the videos it had to do without."""
+    """A training that has ended, how many of the videos it had to do without, and what may be done ``next``."""
 
     trained: Trained
     videos: int
     missing: int
     dropped: int
+    next: str = ""
 
 
 def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool = True) -> Outcome:
@@ -79,7 +80,7 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
         )
     finally:
         sinks.close()
-    return Outcome(trained, opened.videos, len(table.missing) + opened.missing, policy.dropped)
+    return Outcome(trained, opened.videos, len(table.missing) + opened.missing, policy.dropped, opened.next)
 
 
 def _opened(recipe: Recipe, table: Table, run: Run, policy: BadMedia, accelerator: "Accelerator", sink: Sink) -> Opened:
