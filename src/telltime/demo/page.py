@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from telltime.datasets.record import Record
 from telltime.demo.walk import LEARNED, RANDOM, Walk
 from telltime.media.video import Video
 from telltime.report.evaluation import neighbour_rows
 from telltime.report.page import Page
 from telltime.report.plots import compare, curves
 from telltime.report.strips import strip
+from telltime.tasks.neighbours import still_frames
 
 NAMES = {
     "recall@1": "nearest neighbour has the same class (R@1)",
@@ -17,9 +19,9 @@ NAMES = {
 SHORT = {"recall@1": "R@1", "top1": "linear", "temporal_distinctness": "distinctness"}
 TERMS = ("ic_global", "ic_local", "local_local", "global_local")
 NEXT = (
-    "telltime data check folder --root MY_VIDEOS",
+    "telltime index MY_VIDEOS --index my-index",
+    "telltime search MY_VIDEO --index my-index --report hits.html",
     "telltime fit tclr-small --data folder --root MY_VIDEOS --out runs/mine",
-    "telltime evaluate neighbours runs/mine --data folder --root MY_VIDEOS --out results/mine",
 )
 
 
@@ -63,6 +65,7 @@ def write_page(walk: Walk) -> Path:
         [[name, *result.metrics.values()] for name, result in walk.shots.items()],
     )
     page.strips(neighbour_rows(walk.shots[LEARNED].details["neighbours"]))
+    _show_copies(page, walk)
     page.section("Next, on your own videos").code(NEXT)
     return page.write(walk.folder / "report.html")
 
@@ -78,8 +81,42 @@ def last_screen(walk: Walk, report: Path) -> str:
     lines += ["", "loss terms, first to last: " + ", ".join(f"{t} {first[t]:.2f} -> {last[t]:.2f}" for t in TERMS)]
     found = {name: result.metrics["recall@1"] for name, result in walk.shots.items()}
     lines.append(f"real shots found at first try: {found[LEARNED]:.0%} ({found[RANDOM]:.0%} with random weights)")
+    if walk.copies:
+        found = f"mAP {walk.copies.mean_ap:.3f} among {walk.copies.videos} videos"
+        lines.append(f"edited copies of real shots, with telltime index and search: {found}")
     lines += ["", f"the whole story, with pictures: {report}", "", "next, on your own videos:"]
     return "\n".join([*lines, *(f"  {command}" for command in NEXT)])
+
+
+def _show_copies(page: Page, walk: Walk) -> None:
+    """The search for edited copies: how many were found of each edit, and one search with its hits."""
+    found = walk.copies
+    if found is None:
+        return
+    page.section(
+        "Finding copies",
+        f"Each real shot asks for its own edited copies among {found.videos} videos: mAP {found.mean_ap:.3f}. This is what "
+        "telltime index and telltime search do, with the embedded network and no training.",
+    )
+    page.table(["edit", "copies among the first hits"], [[name, share] for name, share in found.by_edit.items()])
+    rows = {
+        "query": {"id": found.query.name, "label": "asked for", "frames": still_frames(_record(found.query))},
+        "hits": [
+            {
+                "id": Path(hit.path).name,
+                "label": "copy" if right else "another video",
+                "frames": still_frames(_record(Path(hit.path))),
+                "score": hit.score,
+                "correct": right,
+            }
+            for hit, right in zip(found.hits, found.right, strict=True)
+        ],
+    }
+    page.strips(neighbour_rows([rows]))
+
+
+def _record(path: Path) -> Record:
+    return Record(path.name, path)
 
 
 def _one_per_class(root: Path, most: int = 6) -> list[Path]:

@@ -138,12 +138,16 @@ class PyAVSource:
         return Probe(table.frames, rate, width, height, self._converter.upright.degrees, context.name, seconds)
 
     def _see_upright(self, packet: Any) -> bool:
+        """Take from the first frame that comes which way is up; the decoder is not made to wait for later frames."""
+        context = self._stream.codec_context
         try:
-            for frame in packet.decode():
+            for frame in [*packet.decode(), *context.decode(None)]:
                 self._converter.upright = Upright.of(frame)
                 return True
         except av.error.FFmpegError:
             return True
+        finally:
+            context.flush_buffers()
         return False
 
     def read(self, wanted: list[int], deadline: Deadline) -> Iterator[DecodedFrame]:
