@@ -95,8 +95,8 @@ def _show_copies(page: Page, walk: Walk) -> None:
         return
     page.section(
         "Finding copies",
-        f"Each real shot asks for its own edited copies among {found.videos} videos: mAP {found.mean_ap:.3f}. This is what "
-        "telltime index and telltime search do, with the embedded network and no training.",
+        f"Each real shot asks for its own edited copies among {found.videos} videos: mAP {found.mean_ap:.3f}. This is "
+        "what telltime index and telltime search do, with the embedded network and no training.",
     )
     page.table(["edit", "copies among the first hits"], [[name, share] for name, share in found.by_edit.items()])
     rows = {
