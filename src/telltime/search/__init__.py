@@ -1,0 +1,1 @@
+"""Searching collections of videos: comparing them, aligning them, and the index that keeps them."""
