@@ -1,1 +1,1 @@
-"""Searching collections of videos: comparing them, aligning them, and the index that keeps them."""
+"""Comparing videos by their frames, finding where they match, and searching collections of them."""
