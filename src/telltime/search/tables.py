@@ -103,6 +103,17 @@ class Tables:
             with self._said(name):
                 self.table(name).delete(_among(part))
 
+    def update(self, name: str, rows: "pa.Table") -> None:
+        """Give rows that are there, found by their ``number``, other values in some columns."""
+        if rows.num_rows:
+            with self._said(name):
+                self.table(name).merge_insert("number").when_matched_update_all().execute(rows)
+
+    def commits(self, name: str) -> int:
+        """Files the table's rows lie in, one for each commit since it was tidied."""
+        with self._said(name):
+            return int(self.table(name).stats()["fragment_stats"]["num_fragments"])
+
     def read(self, name: str, columns: Sequence[str], numbers: Sequence[int] | None = None) -> "pa.Table":
         """Columns of all rows, or of those with these numbers, in no order to rely on."""
         import pyarrow as pa
