@@ -87,7 +87,11 @@ class Deadline:
 
     def __init__(self, path: Path, seconds: float) -> None:
         self.path, self.seconds = path, seconds
-        self._end = time.monotonic() + seconds
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now."""
+        self._end = time.monotonic() + self.seconds
 
     def check(self) -> None:
         """Raise :class:`DecodeTimeout` once the time is up."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from telltime.media.errors import MediaNotFound, TooShort, Unreadable
-from telltime.media.frames import Deadline, Frames, Limits, Probe, Source, scaled
+from telltime.media.frames import Deadline, Frames, Limits, Picture, Probe, Source, scaled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,6 +162,25 @@ class Video:
                 came = []
         if came:
             yield np.array(came), torch.from_numpy(rows[: len(came)]).permute(0, 3, 1, 2)
+
+    def pictures(self, indices: "Iterable[int] | np.ndarray") -> Iterator[Picture]:
+        """The frames at ``indices`` as they decode: ascending, each once, not yet converted, for the taker to scale.
+
+        The time limit holds from one picture to the next, so that long videos can be gone through. What is left out is
+        as for :meth:`passing`, which see for the errors too; a picture's ``index`` counts from the span's first frame,
+        its ``seconds`` from the file's.
+        """
+        probe = self.probe()
+        wanted = np.unique(np.asarray(indices if hasattr(indices, "__array__") else list(indices), dtype=np.int64))
+        wanted = wanted[wanted < probe.frames]
+        if len(wanted) and wanted[0] < 0:
+            raise ValueError(f"frame numbers start at 0, not at {wanted[0]}")
+        first = self.span[0] if self.span else 0
+        deadline = self._deadline()
+        for picture in self._open().read((wanted + first).tolist(), deadline):
+            picture.index -= first
+            yield picture
+            deadline.restart()
 
     def _read(self, wanted: np.ndarray, probe: Probe, partial: bool, short_side: int | None) -> Frames:
         import torch
