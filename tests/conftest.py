@@ -45,6 +45,28 @@ class Golden:
                 return seed
         raise AssertionError("no seed makes the stored inputs")
 
+    @cached_property
+    def tca_seed(self) -> int:
+        """The seed of the TCA files, told by the clips that one of them stores."""
+        file = self.npz("tca_aggregators.npz")
+        channels, _, _, videos, frames = file["meta"].tolist()
+        for seed in range(2000):
+            made = self.tca_clips("agg", videos, channels, frames, file["lens"], seed=seed)
+            if np.allclose(made.transpose(1, 2), file["x"], atol=1e-6):
+                return seed
+        raise AssertionError("no seed makes the stored clips")
+
+    def tca_clips(
+        self, name: str, videos: int, channels: int, frames: int, lengths: Any, noise: bool = False, seed: Any = None
+    ) -> torch.Tensor:
+        """Padded unit descriptors ``[videos, frames, channels]``; rows past a length are 0, or ``noise``."""
+        rows = self.tensor(name, (videos, frames, channels), self.tca_seed if seed is None else seed)
+        rows = torch.nn.functional.normalize(rows, dim=-1)
+        if not noise:
+            valid = torch.arange(frames) < torch.as_tensor(np.asarray(lengths)).flatten()[:, None]
+            rows = rows * valid[..., None]
+        return rows
+
     def path(self, name: str) -> Path:
         return GOLDEN / name
 
