@@ -96,9 +96,9 @@ def comparator_chamfer(
 
     Args:
         queries, gallery: see :func:`chamfer`.
-        comparator: ``[N, 1, m, n]`` to ``[N, 1, m', n']`` or ``[N, m', n']``, used as it stands; call ``eval()`` on it
-            first.
-        symmetric: the mean of both directions.
+        comparator: ``[N, m, n]`` to ``[N, m', n']``, such as
+            :class:`~telltime.backbones.comparator.VideoComparator`.
+        symmetric: the mean of both directions; the transposed matrices go through the network too.
         cells: numbers in the matrices of one batch.
 
     Returns:
@@ -114,17 +114,16 @@ def comparator_chamfer(
                 each = max(1, cells // (ask.shape[1] * int(gallery.lengths[theirs[0]])))
                 for some in theirs.split(max(1, each // len(ours))):
                     held = torch.stack([gallery[int(i)] for i in some]).to(device).float()
-                    pairs = torch.einsum("amd,bnd->abmn", ask, held).flatten(0, 1)[:, None]
-                    scores = torch.cat([_matrix_chamfer(comparator(part), symmetric) for part in pairs.split(each)])
+                    pairs = torch.einsum("amd,bnd->abmn", ask, held).flatten(0, 1)
+                    scores = torch.cat([_matrix_chamfer(part, comparator, symmetric) for part in pairs.split(each)])
                     out[ours[:, None], some] = scores.view(len(ours), len(some))
     return out
 
 
-def _matrix_chamfer(matrix: Tensor, symmetric: bool) -> Tensor:
-    """``[N]`` of ``[N, 1, m, n]`` or ``[N, m, n]``."""
-    matrix = matrix.flatten(0, -3)
-    forward = matrix.amax(2).mean(1)
-    return (forward + matrix.amax(1).mean(1)) / 2 if symmetric else forward
+def _matrix_chamfer(matrices: Tensor, comparator: Module, symmetric: bool) -> Tensor:
+    """``[N]`` of ``[N, m, n]``."""
+    forward = comparator(matrices).amax(2).mean(1)
+    return (forward + comparator(matrices.mT).amax(2).mean(1)) / 2 if symmetric else forward
 
 
 def _over_gallery(queries: Tensor, gallery: Tensor, block: int, compare: Module) -> Tensor:
