@@ -8,7 +8,7 @@ import torch
 
 from telltime.backbones.whitening import Whitening
 from telltime.search.calibrate import Calibration
-from telltime.search.errors import Damaged, NoIndex, SearchError
+from telltime.search.errors import NoIndex, SearchError, damaged
 from telltime.search.tables import Tables
 
 FORMAT = 1
@@ -95,13 +95,11 @@ class About:
                 Calibration.from_json(calibration) if calibration else None,
             )
         except (IndexError, KeyError, TypeError, ValueError) as error:
-            raise Damaged(f"{tables.where} is damaged; remove it and index again, your videos are not touched") from error
+            raise damaged(tables.where) from error
 
     def refitted(self, whitening: Whitening, frames: int) -> "About":
         """With another whitening, whose rows are yet to be made."""
-        return replace(
-            self, whitening=whitening, generation=self.generation + 1, fitted_on=frames, calibration=None
-        )
+        return replace(self, whitening=whitening, generation=self.generation + 1, fitted_on=frames, calibration=None)
 
 
 def _whitening(kept: Any) -> Whitening | None:

@@ -54,7 +54,8 @@ def calibration(rows: Ragged, contents: Sequence[str], videos: int) -> Calibrati
 
 def _within(videos: Sequence[Known], most: int, frames: int) -> list[Known]:
     """The first videos, as many as have so many frames together, but two at least."""
-    total, kept = 0, []
+    total = 0
+    kept: list[Known] = []
     for video in videos[:most]:
         total += video.frames
         if total > frames and len(kept) >= 2:

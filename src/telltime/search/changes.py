@@ -13,6 +13,8 @@ from telltime.search.errors import SearchError
 
 _CHUNK = 1 << 20
 
+Named = str | os.PathLike[str]
+
 
 @dataclass(frozen=True)
 class Known:
@@ -69,7 +71,7 @@ class Found:
         return Record(printable(self.path), Path(self.path))
 
 
-def videos_in(paths: Sequence[str | Path]) -> list[str]:
+def videos_in(paths: Sequence[Named]) -> list[str]:
     """Absolute paths of the video files and frame folders that ``paths`` (files and folders) name, each once.
 
     A file that is named itself is taken whatever its suffix.
@@ -152,7 +154,7 @@ def is_below(path: str, roots: Sequence[str]) -> bool:
     return any(path == root or path.startswith(root.rstrip(os.sep) + os.sep) for root in roots)
 
 
-def absolute(path: str | Path) -> str:
+def absolute(path: Named) -> str:
     """An absolute path without ``~`` and ``..``; links are kept, so that a video has the name its owner gave it."""
     return os.path.abspath(os.path.expanduser(path))
 
@@ -163,7 +165,7 @@ def _read(path: str, state: "hashlib.blake2b") -> None:
             state.update(chunk)
 
 
-def _nothing(folder: str | Path, others: Mapping[str, int], archives: Sequence[str], troubles: Sequence[str]) -> str:
+def _nothing(folder: Named, others: Mapping[str, int], archives: Sequence[str], troubles: Sequence[str]) -> str:
     if archives:
         return f"no video in {printable(folder)}, but {others[archives[0]]} {archives[0]} archives; extract them first"
     total = sum(others.values())

@@ -1,6 +1,6 @@
 """What searches look through: all of a collection in memory, or of a large one what the first stage finds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from telltime.clips.ragged import Ragged
 from telltime.search.about import TABLE, About
 from telltime.search.changes import Known
 from telltime.search.derive import derive
-from telltime.search.errors import Damaged
+from telltime.search.errors import Damaged, damaged
 from telltime.search.first_stage import FirstStage
 from telltime.search.rows import FACTS, VIDEOS, facts, unpack
 from telltime.search.scoring import Query
@@ -23,6 +23,18 @@ _ASKED = 32  # frames of a query that the first stage looks for
 _NEAR = 50  # frames found for each
 
 Version = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some videos, and those they are to be compared with: numbers, paths and rows of both."""
+
+    numbers: np.ndarray
+    paths: list[str]
+    rows: Ragged
+    gallery_numbers: np.ndarray
+    gallery_paths: list[str]
+    gallery: Ragged
 
 
 @dataclass(frozen=True)
@@ -93,9 +105,43 @@ class Collection:
             parts.append(derive(network, about, _unpacked(tables, table))[0])
             numbers += table["number"].to_pylist()
         if not parts:
-            return cls(version, about, known, np.empty(0, np.int64), Ragged(torch.zeros(0, 1), torch.zeros(1).long()), tables)
+            return cls(
+                version, about, known, np.empty(0, np.int64), Ragged(torch.zeros(0, 1), torch.zeros(1).long()), tables
+            )
         rows = Ragged.of([part for each in parts for part in each.to(torch.float32)])
         return cls(version, about, known, np.array(numbers, dtype=np.int64), rows, tables)
+
+    def times(self, numbers: Sequence[int]) -> dict[int, np.ndarray]:
+        """Seconds of the frames of some videos, by number."""
+        held = self.tables.read(VIDEOS, ["number", "times"], numbers)
+        packed = zip(held["number"].to_pylist(), held["times"].to_pylist(), strict=True)
+        return {number: np.frombuffer(times, dtype=np.float64) for number, times in packed}
+
+    def blocks(self, frames: int, progress: Callable[[int, int], None] | None = None) -> Iterator["Block"]:
+        """All videos with those they are to be compared with; ``frames`` at a time where that is all of them."""
+        total, paths = self.videos, self.paths
+        if self.rows is not None:
+            names = [paths[number] for number in self.numbers.tolist()]
+            first = 0
+            while first < len(names):
+                last = int((self.rows.offsets[1:] <= self.rows.offsets[first] + frames).sum())
+                last = max(first + 1, last)
+                some = self.rows.slice(first, last)
+                yield Block(self.numbers[first:last], names[first:last], some, self.numbers, names, self.rows)
+                first = last
+                if progress:
+                    progress(first, total)
+            return
+        columns = ["number", "frames", "vector", "rows"]
+        for done, (path, video) in enumerate(sorted(self.known.items()), 1):
+            table = self.tables.read(self.about.rows, columns, [video.number])
+            if table.num_rows:
+                rows = _unpacked(self.tables, table).to(torch.float32)
+                vector = torch.tensor(table["vector"].to_pylist()[0])
+                query = Query(path, rows.rows, np.empty(0), vector)
+                yield Block(np.array([video.number]), [path], rows, *self.candidates(query))
+            if progress:
+                progress(done, total)
 
     def candidates(self, query: Query) -> tuple[np.ndarray, list[str], Ragged]:
         """Numbers, paths and rows of the videos to compare exactly: all of them while they are held in memory."""
@@ -140,4 +186,4 @@ def _unpacked(tables: Tables, table: Any) -> Ragged:
     try:
         return unpack(table)
     except ValueError as error:
-        raise Damaged(f"{tables.where} is damaged; remove it and index again, your videos are not touched") from error
+        raise damaged(tables.where) from error

@@ -1,6 +1,7 @@
 """From what the network gives to the rows that searches compare: whitened, encoded, of length 1."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,16 +22,20 @@ GROWN = 4
 ENOUGH = 100_000
 
 
-def derive(describer: Describer, about: About, rows: Ragged) -> tuple[Ragged, Tensor]:
+def derive(describer: Describer | None, about: About, rows: Ragged) -> tuple[Ragged, Tensor]:
     """Final rows float32 and vectors ``[V, D']`` of videos, all of length 1.
 
     Args:
+        describer: the index's model; not needed where the index whitens by itself.
         rows: as :meth:`Describer.stream` gives them, of any float type.
     """
-    if about.whitening is None:
+    if not about.fits:
+        if describer is None:
+            raise ValueError("the rows of this index need its model")
         return describer.encode(rows)
-    whitened = rows.like(about.whitening(rows.rows.float()))
-    return whitened, normalize(whitened.mean(), dim=-1)
+    whiten = about.whitening or partial(normalize, dim=-1)
+    final = rows.like(whiten(rows.rows.float()))
+    return final, normalize(final.mean(), dim=-1)
 
 
 def wants_fit(about: About, frames: int) -> bool:

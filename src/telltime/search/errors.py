@@ -23,3 +23,8 @@ class Damaged(SearchError):
 
 class NoRoom(SearchError):
     """The disk of the index is full."""
+
+
+def damaged(where: str, what: str = "") -> Damaged:
+    """The sentence for an index at ``where`` of which ``what`` is said."""
+    return Damaged(f"{what or where + ' is damaged'}; remove {where} and index again, your videos are not touched")

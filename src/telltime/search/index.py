@@ -7,10 +7,10 @@
 """
 
 import os
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,15 +18,14 @@ import torch
 from telltime.checkpoints.describer import DEFAULT, Describer, load_describer
 from telltime.clips.policy import BadMedia
 from telltime.clips.ragged import Ragged
-from telltime.features.marks import mark
 from telltime.datasets.record import Record
-from telltime.media.errors import MediaError
+from telltime.features.marks import mark
 from telltime.media.video import Limits, Video
 from telltime.search.about import TABLE, About
 from telltime.search.changes import Known, absolute
 from telltime.search.collection import Collection
 from telltime.search.derive import derive
-from telltime.search.errors import NoIndex, OtherEncoder, SearchError
+from telltime.search.errors import NoIndex, OtherEncoder
 from telltime.search.lock import WriterLock
 from telltime.search.pointer import place, point
 from telltime.search.rows import FACTS, VIDEOS, facts, times_of, unpack
@@ -36,6 +35,10 @@ from telltime.search.writing import Added, Progress, Writer
 
 if TYPE_CHECKING:
     from telltime.search.copies import Copies
+
+Hits = list[Hit]
+Listing = list[Known]
+Times = list[np.ndarray]
 
 __all__ = ["Added", "Hit", "Index", "Known"]
 
@@ -84,6 +87,13 @@ class Index:
         return About.read(self.tables)
 
     @property
+    def dropped_log(self) -> Path:
+        """The file that names what the last :meth:`add` left out; among temporary files where there is no folder."""
+        if "://" not in self.where:
+            return Path(self.where, "dropped.jsonl")
+        return Path(tempfile.gettempdir(), "telltime", "dropped.jsonl")
+
+    @property
     def tables(self) -> Tables:
         """Where it is kept."""
         if self._tables is None:
@@ -94,7 +104,8 @@ class Index:
         self,
         paths: "Sequence[str | os.PathLike[str]] | str | os.PathLike[str]",
         *,
-        policy: BadMedia | None = None,
+        bad_media: str = "skip",
+        max_dropped: float = 1.0,
         workers: int = 1,
         refit: bool = False,
         limits: Limits | None = None,
@@ -107,7 +118,9 @@ class Index:
 
         Args:
             paths: files and folders.
-            policy: what to do about files that cannot be read; by default they are left out, and counted.
+            bad_media: ``"skip"`` leaves files out that cannot be read, each with a line in the index's
+                ``dropped.jsonl``; ``"raise"`` stops at the first.
+            max_dropped: fail when a larger share of the files is left out.
             workers: threads that decode.
             refit: fit the whitening to the collection as it is now, which otherwise happens when it has grown fourfold.
             limits: how large a file may be.
@@ -116,11 +129,13 @@ class Index:
         Raises:
             SearchError: a path does not exist, a folder holds no video, another process is writing, there is no room,
                 or the index was made by another encoder or is damaged.
-            MediaError, TooManyDropped: as the policy says.
+            MediaError, TooManyDropped: a file cannot be read, or too many.
         """
-        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        given = [paths] if isinstance(paths, str | os.PathLike) else [*paths]
         with self._writing(True) as writer:
-            return writer.add(given, policy or BadMedia("skip", max_share=1.0), workers, refit, limits, progress)
+            self.dropped_log.unlink(missing_ok=True)
+            policy = BadMedia(bad_media, self.dropped_log, max_dropped)
+            return writer.add(given, policy, workers, refit, limits, progress)
 
     def remove(self, paths: "Sequence[str | os.PathLike[str]] | str | os.PathLike[str]") -> int:
         """Take videos out, by file or folder; the files themselves are not touched. Returns how many there were.
@@ -128,11 +143,11 @@ class Index:
         Raises:
             SearchError: the index holds nothing there.
         """
-        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        given = [paths] if isinstance(paths, str | os.PathLike) else [*paths]
         with self._writing(False) as writer:
             return writer.remove(given)
 
-    def list(self) -> list[Known]:
+    def list(self) -> Listing:
         """The videos it holds, by path."""
         if TABLE not in self.tables.names():
             raise NoIndex(f"there is no index in {self.where}; make one with telltime index FOLDER --index DIR")
@@ -141,7 +156,7 @@ class Index:
         found = facts(self.tables.read(VIDEOS, FACTS))
         return [found[path] for path in sorted(found)]
 
-    def search(self, path: str | os.PathLike[str], top: int = 10, mode: str = "copies") -> list[Hit]:
+    def search(self, path: str | os.PathLike[str], top: int = 10, mode: str = "copies") -> Hits:
         """Videos like the one at ``path``, best first; itself too, if the index holds it.
 
         Args:
@@ -163,11 +178,10 @@ class Index:
         numbers, paths, rows = collection.candidates(query)
         calibration = collection.about.calibration
 
-        def times(places: Sequence[int]) -> list[np.ndarray]:
+        def times(places: Sequence[int]) -> Times:
             wanted = [int(numbers[i]) for i in places]
-            held = self.tables.read(VIDEOS, ["number", "times"], wanted)
-            found = dict(zip(held["number"].to_pylist(), held["times"].to_pylist(), strict=True))
-            return [times_of({"times": found[number]}) for number in wanted]
+            found = collection.times(wanted)
+            return [found[number] for number in wanted]
 
         return rank(query, rows, paths, times, calibration, top, mode, collection.videos)
 
@@ -175,20 +189,27 @@ class Index:
         """Groups of videos that are copies of each other; see :func:`telltime.search.copies.find`."""
         from telltime.search.copies import find
 
-        return find(self.collection(), self.tables, rate, progress)
+        return find(self.collection(), rate, progress)
 
     def query(self, path: str | os.PathLike[str]) -> Query:
         """A video described as the index describes its own; one that the index holds, unchanged, is not read again."""
         where = absolute(path)
-        about = self.about
         known = self.collection().known.get(where)
         if known is not None and known.stamp == mark(Record(where, Path(where))):
-            table = self.tables.read(VIDEOS, ["number", "frames", "times", "rows"], [known.number])
-            if table.num_rows:
-                rows, times = unpack(table).rows, times_of(table.to_pylist()[0])
-                return self._query(where, rows, times, about)
+            held = self.held(where)
+            if held is not None:
+                return held
         rows, times = self.describer().timed_rows(Video(where))
-        return self._query(where, rows, times, about)
+        return self._query(where, rows, times)
+
+    def held(self, path: str | os.PathLike[str]) -> Query | None:
+        """A video as the index holds it, whatever has become of its file; ``None`` when it does not."""
+        where = absolute(path)
+        known = self.collection().known.get(where)
+        table = self.tables.read(VIDEOS, ["number", "frames", "times", "rows"], [known.number] if known else [])
+        if not table.num_rows:
+            return None
+        return self._query(where, unpack(table).rows, times_of(table.to_pylist()[0]))
 
     def collection(self) -> Collection:
         """What searches look through, as it is now; kept until the index changes."""
@@ -217,10 +238,9 @@ class Index:
             )
         return self._describer
 
-    def _query(self, path: str, rows: torch.Tensor, times: np.ndarray, about: About) -> Query:
-        if about.whitening is None and not about.fits:
-            self.describer()
-        final, vectors = derive(self._describer, about, Ragged.of([rows]))
+    def _query(self, path: str, rows: torch.Tensor, times: np.ndarray) -> Query:
+        about = self.collection().about
+        final, vectors = derive(None if about.fits else self.describer(), about, Ragged.of([rows]))
         return Query(path, final.rows, times, vectors[0])
 
     def _name(self) -> str:
@@ -272,7 +292,3 @@ class _Writing:
     def __exit__(self, *_: object) -> None:
         assert self._lock is not None
         self._lock.__exit__()
-
-
-def _unused() -> tuple[Any, ...]:
-    return MediaError, SearchError

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from telltime.media.files import whole
-from telltime.search.errors import Damaged, SearchError
+from telltime.search.errors import Damaged, NoIndex, SearchError
 
 _FILE = "where.json"
 _OURS = frozenset({_FILE, ".writing", "dropped.jsonl"})
@@ -23,7 +23,7 @@ def place(where: str) -> str:
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["tables"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Damaged(f"{path} is damaged; it should say where the tables are, as {{\"tables\": URI}}") from error
+        raise Damaged(f'{path} is damaged; it should say where the tables are, as {{"tables": URI}}') from error
 
 
 def point(where: str, storage: str | None) -> None:
@@ -52,3 +52,15 @@ def point(where: str, storage: str | None) -> None:
                 beside.write_text(json.dumps({"tables": storage}) + "\n", encoding="utf-8")
             return
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def must_exist(where: str) -> None:
+    """Say at once, before anything heavy is imported, that there is no index in a local folder.
+
+    Raises:
+        NoIndex: there is none.
+    """
+    where = where if "://" in where else os.path.abspath(os.path.expanduser(where))
+    kept = place(where)
+    if "://" not in kept and not Path(kept, "about.lance").is_dir():
+        raise NoIndex(f"there is no index in {where}; make one with telltime index FOLDER --index {where}")

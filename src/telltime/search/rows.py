@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,9 +93,7 @@ def pack_rows(numbers: Sequence[int], rows: Ragged, vectors: Tensor) -> "pa.Tabl
             "number": pa.array(numbers, pa.int64()),
             "frames": pa.array(rows.lengths.to(torch.int32).numpy()),
             "vector": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
-            "rows": pa.array(
-                [packed[first:last].tobytes() for first, last in zip(cuts, cuts[1:], strict=False)], pa.large_binary()
-            ),
+            "rows": pa.array([packed[first:last].tobytes() for first, last in pairwise(cuts)], pa.large_binary()),
         },
         schema=rows_schema(vectors.shape[1]),
     )

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.search.errors import Damaged, NoRoom, SearchError
+from telltime.search.errors import NoRoom, SearchError, damaged
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +46,7 @@ class Tables:
 
     @cached_property
     def _database(self) -> Any:
+        os.environ.setdefault("LANCE_LOG", "error")  # it would tell of every table that is new
         import lancedb
 
         with self._said(""):
@@ -181,8 +182,8 @@ class Tables:
         if self.local is None:
             return SearchError(f"{self.where} does not answer as an index should: {reason}")
         if name and not os.path.isdir(table):
-            return Damaged(f"{table} is gone; remove {self.where} and index again, your videos are not touched")
-        return Damaged(f"{table} is damaged; remove {self.where} and index again, your videos are not touched")
+            return damaged(self.where, f"{table} is gone")
+        return damaged(self.where, f"{table} is damaged")
 
 
 def _among(numbers: Sequence[int]) -> str:
