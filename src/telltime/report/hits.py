@@ -152,20 +152,19 @@ def _matrix(query: Query, held: Query, hit: Hit) -> str:
     wide = float(_WIDTH - _LEFT) if columns >= rows else max(80.0, _MATRIX * columns / rows)
     tall = max(24.0, min(_MATRIX, wide * rows / columns))
     uri = _uri(Image.fromarray(pixels, "RGBA"), "PNG")
-    lengths = [max(float(one.times[-1] + _step(one.times)), 0.001) for one in (query, held)]
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {tall + 18:.0f}" role="img" aria-label="frame similarity">',
         f'<image href="{uri}" x="{_LEFT}" y="0" width="{wide:.1f}" height="{tall:.1f}" preserveAspectRatio="none" '
         'style="image-rendering: pixelated"/>',
         f'<rect x="{_LEFT}" y="0" width="{wide:.1f}" height="{tall:.1f}" fill="none" stroke="var(--line)"/>',
         _label(0, 10, "00:00", "var(--muted)"),
-        _label(0, tall - 2, clock(lengths[0]), "var(--muted)"),
+        _label(0, tall - 2, clock(float(query.times[-1])), "var(--muted)"),
         _label(_LEFT, tall + 14, "00:00", "var(--muted)"),
-        _label(_LEFT + wide - 34, tall + 14, clock(lengths[1]), "var(--muted)"),
+        _label(_LEFT + wide - 34, tall + 14, clock(float(held.times[-1])), "var(--muted)"),
     ]
     for number, span in enumerate(hit.spans):
-        y1, y2 = (tall * min(1.0, at / lengths[0]) for at in (span.query_start, span.query_end))
-        x1, x2 = (_LEFT + wide * min(1.0, at / lengths[1]) for at in (span.target_start, span.target_end))
+        y1, y2 = (tall * _place(at, query.times) for at in (span.query_start, span.query_end))
+        x1, x2 = (_LEFT + wide * _place(at, held.times) for at in (span.target_start, span.target_end))
         colour = f"var(--{SERIES[(number + 1) % len(SERIES)]})"
         parts.append(
             f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="2.5"/>'
@@ -173,8 +172,10 @@ def _matrix(query: Query, held: Query, hit: Hit) -> str:
     return "".join(parts) + "</svg>"
 
 
-def _step(times: np.ndarray) -> float:
-    return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+def _place(at: float, times: np.ndarray) -> float:
+    """Where in the picture a moment lies, 0 to 1: the middle of a frame's cell is its time."""
+    count = len(times)
+    return float((np.interp(at, times, np.arange(count)) + 0.5) / count)
 
 
 def _across(at: float, seconds: float) -> float:

@@ -55,6 +55,7 @@ class Collection:
     numbers: np.ndarray
     rows: Ragged | None
     tables: Tables = field(repr=False)
+    _stages: dict[str, FirstStage] = field(default_factory=dict, repr=False)
 
     @property
     def videos(self) -> int:
@@ -158,14 +159,18 @@ class Collection:
         names = self.tables.names()
         found: dict[int, float] = {}
         if self.about.rows in names:
-            stage = FirstStage(self.tables.table(self.about.rows))
-            near = stage.nearest(query.vector[None].numpy(), most // 2)
+            near = self._stage(self.about.rows).nearest(query.vector[None].numpy(), most // 2)
             found.update(_best(near.numbers, near.similarity, most // 2))
         if self.about.frames in names:
             places = np.linspace(0, len(query.rows) - 1, min(_ASKED, len(query.rows))).round().astype(int)
-            near = FirstStage(self.tables.table(self.about.frames)).nearest(query.rows[places].numpy(), _NEAR)
+            near = self._stage(self.about.frames).nearest(query.rows[places].numpy(), _NEAR)
             found.update(_best(near.numbers, near.similarity, most // 2))
         return list(found)
+
+    def _stage(self, name: str) -> FirstStage:
+        if name not in self._stages:
+            self._stages[name] = FirstStage(self.tables.table(name))
+        return self._stages[name]
 
 
 def _best(numbers: np.ndarray, similarity: np.ndarray, most: int) -> dict[int, float]:

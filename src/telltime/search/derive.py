@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -36,6 +37,12 @@ def derive(describer: Describer | None, about: About, rows: Ragged) -> tuple[Rag
     whiten = about.whitening or partial(normalize, dim=-1)
     final = rows.like(whiten(rows.rows.float()))
     return final, normalize(final.mean(), dim=-1)
+
+
+def distinct(rows: Tensor, times: np.ndarray) -> tuple[Tensor, np.ndarray]:
+    """Rows and times without frames that a sampler gives twice: in a short video they would count double."""
+    kept = np.flatnonzero(np.diff(times, prepend=-np.inf) > 0)
+    return rows[torch.from_numpy(kept)], times[kept]
 
 
 def wants_fit(about: About, frames: int) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BUILT_FROM = 50_000
+BUILT_FROM = 200_000
 """Vectors from which a search structure is worth its building."""
 
 _COLUMN = "vector"
@@ -42,6 +42,7 @@ class FirstStage:
 
     def __init__(self, table: Any, probes: float = 0.05, refine: int = 20) -> None:
         self._table, self._probes, self._refine = table, probes, refine
+        self._lists = 0
 
     @property
     def built(self) -> bool:
@@ -63,9 +64,9 @@ class FirstStage:
         Args:
             queries: ``[Q, D]``, L2-normalised.
         """
-        lists = partitions(self._table.count_rows())
+        self._lists = self._lists or partitions(self._table.count_rows())
         search = self._table.search(np.ascontiguousarray(queries, dtype=np.float32), vector_column_name=_COLUMN)
-        search = search.distance_type("l2").nprobes(max(10, math.ceil(self._probes * lists)))
+        search = search.distance_type("l2").nprobes(max(10, math.ceil(self._probes * self._lists)))
         search = search.refine_factor(self._refine).limit(k).select(["number", "_distance"])
         return _nearest(search.to_arrow(), len(queries), k)
 

@@ -18,13 +18,11 @@ import torch
 from telltime.checkpoints.describer import DEFAULT, Describer, load_describer
 from telltime.clips.policy import BadMedia
 from telltime.clips.ragged import Ragged
-from telltime.datasets.record import Record
-from telltime.features.marks import mark
 from telltime.media.video import Limits, Video
 from telltime.search.about import TABLE, About
-from telltime.search.changes import Known, absolute
+from telltime.search.changes import Known, absolute, stamp_of, videos_in
 from telltime.search.collection import Collection
-from telltime.search.derive import derive
+from telltime.search.derive import derive, distinct
 from telltime.search.errors import NoIndex, OtherEncoder
 from telltime.search.lock import WriterLock
 from telltime.search.pointer import place, point
@@ -132,10 +130,11 @@ class Index:
             MediaError, TooManyDropped: a file cannot be read, or too many.
         """
         given = [paths] if isinstance(paths, str | os.PathLike) else [*paths]
+        found = videos_in(given)
         with self._writing(True) as writer:
             self.dropped_log.unlink(missing_ok=True)
             policy = BadMedia(bad_media, self.dropped_log, max_dropped)
-            return writer.add(given, policy, workers, refit, limits, progress)
+            return writer.add(found, given, policy, workers, refit, limits, progress)
 
     def remove(self, paths: "Sequence[str | os.PathLike[str]] | str | os.PathLike[str]") -> int:
         """Take videos out, by file or folder; the files themselves are not touched. Returns how many there were.
@@ -195,11 +194,11 @@ class Index:
         """A video described as the index describes its own; one that the index holds, unchanged, is not read again."""
         where = absolute(path)
         known = self.collection().known.get(where)
-        if known is not None and known.stamp == mark(Record(where, Path(where))):
+        if known is not None and known.stamp == stamp_of(where):
             held = self.held(where)
             if held is not None:
                 return held
-        rows, times = self.describer().timed_rows(Video(where))
+        rows, times = distinct(*self.describer().timed_rows(Video(where)))
         return self._query(where, rows, times)
 
     def held(self, path: str | os.PathLike[str]) -> Query | None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from telltime.clips.ragged import Ragged
@@ -69,9 +68,8 @@ def combined(forward: np.ndarray, back: np.ndarray, calibration: Calibration | N
     whole = (forward + back) / 2
     if mode == "scenes" or calibration is None:
         return whole
-    part = calibration.part.units(np.maximum(forward, back))
-    best = np.maximum(calibration.whole.units(whole), part)
-    return np.clip(np.maximum(whole, calibration.whole.start + calibration.whole.scale * best), whole, 1.0)
+    part = calibration.part.steps(np.maximum(forward, back))
+    return np.maximum(whole, calibration.whole.score(part)).clip(max=1.0)
 
 
 def rank(
@@ -130,8 +128,3 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
-
-
-def pairs_in_both(scores: Tensor) -> Tensor:
-    """Scores ``[V, V]`` without their diagonal and lower half, which become -1."""
-    return torch.where(torch.ones_like(scores, dtype=torch.bool).triu(1), scores, -1.0)

@@ -46,7 +46,7 @@ class Tables:
 
     @cached_property
     def _database(self) -> Any:
-        os.environ.setdefault("LANCE_LOG", "error")  # it would tell of every table that is new
+        os.environ.setdefault("LANCEDB_LOG", "error")  # it would tell of every table that is new
         import lancedb
 
         with self._said(""):

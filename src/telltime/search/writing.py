@@ -19,8 +19,8 @@ from telltime.clips.ragged import Ragged
 from telltime.media.errors import MediaError
 from telltime.media.video import Limits, Video
 from telltime.search.about import TABLE, About
-from telltime.search.changes import Changes, Found, Known, absolute, compare, is_below, videos_in
-from telltime.search.derive import derive, fit, wants_fit
+from telltime.search.changes import Changes, Found, Known, absolute, compare, is_below
+from telltime.search.derive import derive, distinct, fit, wants_fit
 from telltime.search.errors import SearchError
 from telltime.search.first_stage import BUILT_FROM, FirstStage
 from telltime.search.rows import (
@@ -97,6 +97,7 @@ class Writer:
 
     def add(
         self,
+        found: Sequence[str],
         paths: Sequence[str | os.PathLike[str]],
         policy: BadMedia,
         workers: int = 1,
@@ -104,9 +105,8 @@ class Writer:
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> Added:
-        """Make the index hold what lies at ``paths``; see :meth:`telltime.search.index.Index.add`."""
+        """Make the index hold the videos ``found`` at ``paths``; see :meth:`telltime.search.index.Index.add`."""
         began = time.monotonic()
-        found = videos_in(paths)
         known = self.known()
         changes = compare(found, known, [absolute(path) for path in paths])
         done = Added(same=changes.same)
@@ -205,6 +205,7 @@ class Writer:
             commit()
 
     def _entry(self, found: Found, rows: torch.Tensor, times: np.ndarray) -> Entry:
+        rows, times = distinct(rows, times)
         step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
         seconds = float(times[-1]) + step if len(times) else 0.0
         known = Known(self._number(), found.path, found.stamp, found.digest, seconds, len(rows))
