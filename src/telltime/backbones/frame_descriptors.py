@@ -121,7 +121,7 @@ class FrameDescriptor(nn.Module):
     def _prepared(self) -> tuple[nn.Module, torch.dtype]:
         """A copy of the network made for speed, made again when its weights have changed."""
         tensors = [*self.network.parameters(), *self.network.buffers()]
-        state = (tensors[0].device, tensors[0].data_ptr(), self.precision, sum(each._version for each in tensors))
+        state = (tensors[0].device, tensors[0].data_ptr(), self.precision, sum(map(_version, tensors)))
         if self._fast[0] != state:
             device = tensors[0].device
             low = self.precision == "bfloat16" or (self.precision == "auto" and fast_in_bf16(device))
@@ -142,6 +142,11 @@ class FrameDescriptor(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_fast": (None, None)}
+
+
+def _version(tensor: Tensor) -> int:
+    """How often a tensor was written to, where that is counted."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _checked(name: str, stages: Sequence[int] | None, maps: int) -> tuple[int, ...]:

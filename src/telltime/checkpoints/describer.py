@@ -137,6 +137,12 @@ class Describer(nn.Module):
         encoded, vectors = self.encode(Ragged.of([rows]))
         return Described(encoded.rows, times, vectors[0])
 
+    def train(self, mode: bool = True) -> "Describer":
+        """Put the encoder in training mode or out of it; frames are always described as in evaluation."""
+        super().train(mode)
+        self.frames.eval()
+        return self
+
     @torch.no_grad()
     def encode(self, rows: Ragged) -> tuple[Ragged, Tensor]:
         """Rows of several videos, as :meth:`frame_rows` gives them, to final rows and vectors.
@@ -148,10 +154,15 @@ class Describer(nn.Module):
             unit = rows.like(normalize(rows.rows.float(), dim=-1).cpu())
             return unit, normalize(unit.mean(), dim=-1)
         parts, vectors = [], []
-        for first, last in _groups(rows.lengths):
-            found, frames = self.encoder(rows.slice(first, last).to(self.device, torch.float32))
-            parts.append(frames.rows.cpu())
-            vectors.append(found.cpu())
+        was = self.encoder.training
+        self.encoder.eval()
+        try:
+            for first, last in _groups(rows.lengths):
+                found, frames = self.encoder(rows.slice(first, last).to(self.device, torch.float32))
+                parts.append(frames.rows.cpu())
+                vectors.append(found.cpu())
+        finally:
+            self.encoder.train(was)
         return rows.like(torch.cat(parts)), torch.cat(vectors)
 
     def stream(

@@ -208,6 +208,8 @@ def convert(file: str | Path) -> Model:
 
 def _saved(folder: str) -> Model:
     config, state = read_folder(Path(folder))
+    if config.get("kind") == "describer":
+        raise CheckpointError(f"{folder} describes single frames, it is no model of clips; it serves to search videos")
     try:
         return _assemble(config, state)
     except CheckpointError as error:

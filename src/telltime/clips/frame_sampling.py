@@ -42,8 +42,8 @@ def frame_indices(sampler: str, frames: int, rate: float) -> np.ndarray:
         if rate <= 1:
             return every
         count = max(1, math.floor(len(every) / rate + 0.5))
-        ends = np.ceil((np.arange(count) + 0.5) * rate).astype(np.int64) - 1
-        return np.minimum(ends, len(every) - 1) if len(every) else every
+        ends = np.ceil((np.arange(count) + 0.5) * rate) - 1
+        return np.minimum(ends, len(every) - 1).astype(np.int64) if len(every) else every
     step = max(1, round(rate if rate <= _HIGHEST_RATE else USUAL_RATE))
     if sampler == "visil":
         return every[::step].copy()

@@ -29,7 +29,7 @@ def export_hdf5(store: FrameStore, path: str | Path, ids: Sequence[str] | None =
             with h5py.File(beside, "w") as file:
                 for video_id in chosen:
                     file.create_dataset(video_id, data=store.rows(video_id).numpy())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise StoreError(f"{path} cannot be written ({error})") from error
 
 
