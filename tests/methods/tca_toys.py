@@ -34,7 +34,7 @@ def batch_of(step: int, sizes: list[int], rank: int | None) -> Views:
         return Ragged(rows, offsets_of(lengths))
 
     whole = [sequences(total), sequences(total), sequences(total * NEGATIVES)]
-    owners = torch.arange(total)
+    owners = torch.arange(total)[:, None]
     others: Tensor = torch.randint(0, 2 * total, (total * NEGATIVES,), generator=generator)
     if rank is None:
         return Views(*whole, owners, others)

@@ -28,7 +28,7 @@ def views(golden: Any, expected: dict[str, np.ndarray], step: int) -> Views:
     for kind, count in (("a", batch), ("p", batch), ("n", batch * negatives)):
         lengths = torch.from_numpy(expected[f"len_{kind}{step}"])
         parts.append(packed(golden.tca_clips(f"moco_{kind}{step}", count, dim, frames, lengths), lengths))
-    return Views(*parts, torch.arange(batch), torch.arange(batch, batch * (1 + negatives)))
+    return Views(*parts, torch.arange(batch)[:, None], torch.arange(batch, batch * (1 + negatives)))
 
 
 def method(golden: Any, expected: dict[str, np.ndarray], case: str) -> TCA:
@@ -59,7 +59,7 @@ def test_five_steps(golden: Any, case: str) -> None:
         batch = views(golden, expected, step)
         with torch.no_grad():
             keys = made.key_encoder or made.encoder
-            logits, valid = made.logits(made.encoder(batch.anchors)[0], keys(batch.positives)[0], batch.owners)
+            logits, valid = made.logits(made.encoder(batch.anchors)[0], keys(batch.positives)[0], batch.related)
         assert valid.all()
         np.testing.assert_allclose(logits, expected[f"{case}_logits{step}"], **close)
         loss, _ = made(batch)

@@ -185,7 +185,7 @@ def convert(file: str | Path) -> Model:
     content = load_published(file)
     try:
         found = recognise(content)
-        skeleton: dict[str, Any] = {"backbone": {"class_path": found.class_path, "init_args": {"width": found.width}}}
+        skeleton: dict[str, Any] = {"backbone": {"class_path": found.class_path, "init_args": found.init_args}}
         state = {f"backbone.{key}": value for key, value in found.backbone.items()}
         if found.head:
             channels, dim = (

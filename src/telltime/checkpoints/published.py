@@ -2,7 +2,8 @@
 
 TCLR (Dave et al., CVIU 2022) has two kinds: pre-training files, whose ``state_dict`` holds a backbone under ``0.`` and
 a projection head under ``1.``, and linear-evaluation files, whose backbone has no prefix and ends in ``fc``. Either may
-carry ``module.`` in front, as ``nn.DataParallel`` writes it.
+carry ``module.`` in front, as ``nn.DataParallel`` writes it. Files around TCA are told apart in
+:mod:`telltime.checkpoints.published_tca`.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from telltime.checkpoints.errors import CheckpointError, listed
 from telltime.checkpoints.pickles import Inert
+from telltime.checkpoints.published_tca import tca_parts
 
 State = dict[str, Tensor]
 _BACKBONES = {
@@ -28,9 +30,9 @@ class Published:
     """A published file under our names.
 
     Attributes:
-        kind: ``"pre-training"``, ``"classifier"`` or ``"backbone"``.
+        kind: ``"pre-training"``, ``"classifier"``, ``"backbone"``, or, of TCA's family, ``"encoder"``.
         architecture: name as in the literature, e.g. ``"R3D-18"``.
-        class_path, width: what to build for it.
+        class_path, init_args: what to build for it.
         backbone, head, classifier: state dicts; empty where the file has none.
         meta: what else the file says (epoch, best loss), the method, its licence and notes for the reader.
     """
@@ -38,7 +40,7 @@ class Published:
     kind: str
     architecture: str
     class_path: str
-    width: int
+    init_args: dict[str, Any]
     backbone: State
     head: State
     classifier: State
@@ -52,6 +54,11 @@ def recognise(content: Mapping[str, Any]) -> Published:
         CheckpointError: its keys are none of the published layouts, or something other than a tensor stands among them.
     """
     state = _without_module(_state(content))
+    if (of_tca := tca_parts(state)) is not None:
+        found, _ = of_tca
+        return Published(
+            "encoder", found.architecture, found.class_path, found.init_args, found.state, {}, {}, found.meta
+        )
     two_parts = any(key.startswith(("0.", "1.")) for key in state)
     backbone = _below(state, "0.") if two_parts else {k: v for k, v in state.items() if not k.startswith("fc.")}
     head = _below(state, "1.") if two_parts else {}
@@ -81,7 +88,7 @@ def recognise(content: Mapping[str, Any]) -> Published:
         if isinstance(content.get(key), int | float):
             meta[key] = float(content[key]) if key != "epoch" else int(content[key])
     kind = "pre-training" if head else "classifier" if classifier else "backbone"
-    return Published(kind, architecture, _BACKBONES[architecture], width, backbone, head, classifier, meta)
+    return Published(kind, architecture, _BACKBONES[architecture], {"width": width}, backbone, head, classifier, meta)
 
 
 def _state(content: Mapping[str, Any]) -> State:

@@ -16,6 +16,7 @@ EXAMPLES = """\
 examples:
   telltime fit tclr-small --root my-videos --out runs/first
   telltime fit tclr-small --root my-videos --out runs/first --resume
+  telltime fit tca --root my-videos --out runs/copies
   telltime fit tclr-ucf101 --root data/ucf101 --out runs/tclr --max-steps 20
   telltime fit tclr-ucf101 --root data/ucf101 --out runs/wide --set method.views_per_pass=2 --set epochs=100
   torchrun --nproc-per-node 4 -m telltime.cli.main fit tclr-kinetics400 --root data/k400 --out runs/k400
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data; defaults come from the recipe")
     data.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set, or of your videos")
     data.add_argument(
-        "--data", metavar="NAME", help="data set: folder, generated, ucf101, hmdb51, kinetics400, diving48"
+        "--data", metavar="NAME", help="data set: folder, generated, ucf101, hmdb51, kinetics400, diving48, vcdb"
     )
     data.add_argument("--fold", type=int, metavar="N", help="which of the published folds, from 1")
     data.add_argument("--annotation", type=Path, metavar="FILE", help="file or folder of the split lists")
@@ -125,7 +126,8 @@ def _farewell(args: argparse.Namespace, run: Any, outcome: "Outcome") -> None:
     print(f"trained {_many(trained.step, 'step')}, {_many(trained.epoch, 'epoch')}{dropped}")
     print(f"model:   {run.model}")
     print(f"report:  {run.folder / 'report.html'}")
-    print(f"next:    telltime evaluate neighbours {run.folder} --data NAME --root DIR --out OUT")
+    following = outcome.next or "evaluate neighbours RUN --data NAME --root DIR --out OUT"
+    print(f"next:    telltime {following.replace('RUN', str(run.folder))}")
 
 
 def _report(run: Any, name: str) -> None:

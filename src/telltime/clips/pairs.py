@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from telltime.clips.item import item_rng
 from telltime.clips.loader import epoch_order
 from telltime.clips.ragged import Ragged, offsets_of
 
 _TRIES = 64
+_NOBODY = -3
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class PairLoader:
 
     A batch holds ``"index"`` (int64 ``[B]``, numbers of the items), ``"rows"`` (float32 ``[N, D]``) with ``"offsets"``
     (int64 ``[S + 1]``, on the host) of ``S = B * (2 + negatives)`` sequences, anchors first, then positives, then the
-    negatives item by item, and ``"owners"`` (int64 ``[S]``).
+    negatives item by item, ``"owners"`` (int64 ``[S]``), and ``"related"`` (int64 ``[B, m]``): the anchor's owner, then
+    those related to it, filled up with -3.
 
     Args:
         frames: descriptors of all ``V`` sequences; where they lie is where batches are made.
@@ -60,6 +63,7 @@ class PairLoader:
         batch_size: items of one batch, over all processes together.
         seed: decides order and items.
         drop_last: leave out a last batch that is not full.
+        related: for every owner the other owners that might show the same, packed int64; they are no negatives of it.
         rank, world: this process and how many train together; each takes a stretch of every batch, in rank order.
     """
 
@@ -75,6 +79,7 @@ class PairLoader:
         seed: int,
         windows: Windows = WHOLE,
         drop_last: bool = True,
+        related: Ragged | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -92,6 +97,7 @@ class PairLoader:
         self.batch_size, self.seed, self.drop_last, self.rank, self.world = batch_size, seed, drop_last, rank, world
         self._anchors, self._positives = (_choices(ragged) for ragged in (anchors, positives))
         self._offsets = frames.offsets.numpy()
+        self._related = None if related is None else _choices(related)
 
     def __len__(self) -> int:
         """Batches of one epoch."""
@@ -120,7 +126,19 @@ class PairLoader:
             "rows": rows[flat.to(rows.device)].float(),
             "offsets": offsets_of(lengths),
             "owners": torch.from_numpy(self.owners[np.asarray(sequences, dtype=np.int64)]),
+            "related": self._relations(self.owners[np.asarray(sequences[: len(items)], dtype=np.int64)]),
         }
+
+    def _relations(self, owners: np.ndarray) -> Tensor:
+        """int64 ``[B, m]``."""
+        if self._related is None:
+            return torch.from_numpy(owners[:, None])
+        rows = [torch.from_numpy(np.append(owner, self._related[owner])) for owner in owners.tolist()]
+        return (
+            pad_sequence(rows, batch_first=True, padding_value=_NOBODY)
+            if rows
+            else torch.empty(0, 1, dtype=torch.int64)
+        )
 
     def _item(self, item: int, rng: np.random.RandomState) -> tuple[list[int], list[np.ndarray]]:
         """Numbers of the sequences of an item, and the rows taken of each."""

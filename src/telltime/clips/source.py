@@ -55,12 +55,14 @@ class Opened(NamedTuple):
         save: writes a trained method into a folder, with where it comes from (JSON values).
         videos: how many there are.
         missing: how many were listed and are not there.
+        next: arguments of ``telltime`` that use the trained model, with ``RUN`` for the run.
     """
 
     loader: Any
     save: "Callable[[Path, nn.Module, Mapping[str, Any]], object]"
     videos: int
     missing: int = 0
+    next: str = ""
 
 
 @runtime_checkable

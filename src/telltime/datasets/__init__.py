@@ -14,6 +14,7 @@ NAMES: dict[str, str] = {
     "hmdb51": "telltime.datasets.hmdb51",
     "kinetics400": "telltime.datasets.kinetics",
     "diving48": "telltime.datasets.diving48",
+    "vcdb": "telltime.datasets.vcdb",
     "folder": "telltime.datasets.folder",
     "generated": "telltime.datasets.generated",
 }

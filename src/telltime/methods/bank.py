@@ -34,15 +34,15 @@ class NegativeBank(nn.Module):
         self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
         self._warned = False
 
-    def usable(self, owners: Tensor | None = None, masked: bool = False) -> Tensor:
-        """Which keys may serve as negatives, bool ``[n, size]``, or ``[1, size]`` without ``owners``.
+    def usable(self, related: Tensor | None = None, masked: bool = False) -> Tensor:
+        """Which keys may serve as negatives, bool ``[n, size]``, or ``[1, size]`` without ``related``.
 
         Args:
-            owners: int64 ``[n]``, what each anchor shows: keys of the same are left out.
+            related: int64 ``[n, m]``, owners that an anchor must not be told apart from, its own among them.
             masked: leave out slots that no key has come to.
         """
         kept = self.owners != _EMPTY if masked else torch.ones_like(self.owners, dtype=torch.bool)
-        return kept[None] if owners is None else kept & (owners[:, None] != self.owners)
+        return kept[None] if related is None else kept & apart(related, self.owners)
 
     @torch.no_grad()
     def write(self, keys: Tensor, owners: Tensor | None = None) -> None:
@@ -67,3 +67,8 @@ class NegativeBank(nn.Module):
         self.keys.index_copy_(0, ring, keys[places].to(self.keys))
         self.owners.index_copy_(0, ring, shown.to(self.owners)[places])
         self.pointer.copy_((self.pointer + count) % self.size)
+
+
+def apart(related: Tensor, owners: Tensor) -> Tensor:
+    """bool ``[n, k]``: whether each of ``owners`` ``[k]`` is none of an anchor's ``related`` ``[n, m]``."""
+    return (related[:, :, None] != owners).all(1)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from telltime.clips.ragged import Ragged, offsets_of
 from telltime.losses.circle import circle, circle_legacy, info_nce, triplet
 from telltime.losses.frames import chamfer_matrix
-from telltime.methods.bank import NegativeBank
+from telltime.methods.bank import NegativeBank, apart
 from telltime.methods.gather import all_rows
 from telltime.methods.method import Batch, Step
 
@@ -31,14 +31,14 @@ class Views(NamedTuple):
     Attributes:
         anchors, positives: ``B`` videos each.
         negatives: ``B * n`` videos.
-        owners: int64 ``[B]``, what an item's anchor and positive show.
-        negative_owners: int64 ``[B * n]``.
+        related: int64 ``[B, m]``, owners of what must not be negatives of an item, first that of its own videos.
+        negative_owners: int64 ``[B * n]``, what the negatives show.
     """
 
     anchors: Ragged
     positives: Ragged
     negatives: Ragged
-    owners: Tensor
+    related: Tensor
     negative_owners: Tensor
 
 
@@ -101,14 +101,14 @@ class TCA(nn.Module):
     def views(self, batch: Batch, generator: torch.Generator) -> Views:
         """Packed descriptors as :class:`telltime.clips.pairs.PairLoader` gives them, on ``generator``'s device."""
         rows = batch["rows"].to(generator.device, non_blocking=True)
-        owners = batch["owners"].to(generator.device, non_blocking=True)
+        related, owners = (batch[key].to(generator.device, non_blocking=True) for key in ("related", "owners"))
         count = len(batch["index"])
         packed = Ragged(rows, batch["offsets"])
         return Views(
             packed.slice(0, count),
             packed.slice(count, 2 * count),
             packed.slice(2 * count, len(packed)),
-            owners[:count],
+            related,
             owners[2 * count :],
         )
 
@@ -124,13 +124,15 @@ class TCA(nn.Module):
             anchors = _wide(anchors)
             with torch.no_grad():
                 gathered = all_rows(negatives), all_rows(views.negative_owners)
-            logits, valid = self.logits(anchors, positives, views.owners, *gathered)
+            logits, valid = self.logits(anchors, positives, views.related, *gathered)
             loss = _LOSSES[self.loss](self, logits, valid)
             logs = {"positive": logits[:, 0].mean() * self.temperature}
             if self.bank.size:
-                logs["negative"] = logits[:, 1 : 1 + self.bank.size].amax(1).mean() * self.temperature
+                banked = slice(1, 1 + self.bank.size)
+                nearest = logits[:, banked].masked_fill(~valid[:, banked], -1 / self.temperature).amax(1)
+                logs["negative"] = nearest.mean() * self.temperature
             if self.frame_weight:
-                term = self._frame_term(anchor_frames, positive_frames, views.owners)
+                term = self._frame_term(anchor_frames, positive_frames, views.related)
                 logs["frames"] = term
                 loss = loss + self.frame_weight * term
             share = _share(len(anchors), loss)
@@ -143,7 +145,7 @@ class TCA(nn.Module):
         self,
         anchors: Tensor,
         positives: Tensor,
-        owners: Tensor | None = None,
+        related: Tensor | None = None,
         negatives: Tensor | None = None,
         negative_owners: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -152,13 +154,13 @@ class TCA(nn.Module):
         With ``in_batch`` the columns of ``negatives`` ``[n, C]`` and of all positives follow those of the bank.
         """
         columns = [(anchors * positives).sum(1, keepdim=True), anchors @ self.bank.keys.T]
-        usable = self.bank.usable(owners, self.mask_unfilled).expand(len(anchors), -1)
+        usable = self.bank.usable(related, self.mask_unfilled).expand(len(anchors), -1)
         valid = [usable.new_ones(len(anchors), 1), usable]
-        if self.in_batch and owners is not None and negatives is not None and negative_owners is not None:
+        if self.in_batch and related is not None and negatives is not None and negative_owners is not None:
             with torch.no_grad():
-                others, other_owners = all_rows(positives), all_rows(owners)
+                others, other_owners = all_rows(positives), all_rows(related[:, 0].contiguous())
             columns += [anchors @ negatives.T, anchors @ others.T]
-            valid += [owners[:, None] != negative_owners, owners[:, None] != other_owners]
+            valid += [apart(related, negative_owners), apart(related, other_owners)]
         return torch.cat(columns, 1) / self.temperature, torch.cat(valid, 1)
 
     def embed(self, frames: Ragged) -> tuple[Tensor, Ragged]:
@@ -183,16 +185,16 @@ class TCA(nn.Module):
         vectors, frames = encoder(_joined(views.positives, views.negatives))
         return _wide(vectors[:count]), _wide(vectors[count:]), frames.slice(0, count)
 
-    def _frame_term(self, anchors: Ragged, positives: Ragged, owners: Tensor) -> Tensor:
+    def _frame_term(self, anchors: Ragged, positives: Ragged, related: Tensor) -> Tensor:
+        owners = related[:, 0].contiguous()
         with torch.no_grad():
             rows, lengths = all_rows(_wide(positives.rows)), all_rows(positives.lengths.to(positives.rows.device))
             everyone, rank = all_rows(owners), dist.get_rank() if _many() else 0
             first = int(all_rows(owners.new_tensor([len(owners)]))[:rank].sum())
         similar = chamfer_matrix(anchors.like(_wide(anchors.rows)), Ragged(rows, offsets_of(lengths.cpu())))
         places = torch.arange(first, first + len(owners), device=owners.device)
-        rivals = owners[:, None] == everyone
-        rivals.scatter_(1, places[:, None], False)
-        similar = (similar / self.frame_temperature).masked_fill(rivals, -torch.inf)
+        counted = apart(related, everyone).scatter(1, places[:, None], True)
+        similar = (similar / self.frame_temperature).masked_fill(~counted, -torch.inf)
         return F.cross_entropy(similar, places)
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -122,10 +123,11 @@ def held_back(model: Any, hold: bool) -> Iterator[None]:
 class Together:
     """Small agreements between processes over gloo, so that no GPU has to be waited for."""
 
-    def __init__(self, accelerator: Accelerator) -> None:
+    def __init__(self, accelerator: Accelerator, patience: timedelta | None = None) -> None:
+        """``patience``: how long one may wait for the others; by default half an hour."""
         self.many = accelerator.num_processes > 1
         self.world = accelerator.num_processes
-        self._group: Any = dist.new_group(backend="gloo") if self.many else None
+        self._group: Any = dist.new_group(backend="gloo", timeout=patience) if self.many else None
 
     def every(self, flags: list[bool]) -> list[bool]:
         """Which of the flags are set in every process."""

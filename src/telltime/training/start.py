@@ -1,9 +1,12 @@
 """From a checked recipe and a table of videos to a trained model in a run folder."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from torch import Tensor, nn
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 from telltime.checkpoints.model import ClipSpec, Model
 from telltime.clips.loader import ClipLoader
 from telltime.clips.policy import BadMedia
+from telltime.clips.source import Opened, Source, Terms
 from telltime.datasets.record import Table
 from telltime.training import devices
 from telltime.training.build import Recipe, Resolved
@@ -23,15 +27,19 @@ from telltime.training.recipe import FREE_ON_RESUME, Tree, differences
 from telltime.training.run import Run
 from telltime.training.settings import Settings, Trained
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """A training that has ended, and how many of the videos it had to do without."""
+    """A training that has ended, how many of the videos it had to do without, and what may be done ``next``."""
 
     trained: Trained
     videos: int
     missing: int
     dropped: int
+    next: str = ""
 
 
 def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool = True) -> Outcome:
@@ -54,7 +62,51 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
     policy = BadMedia(mode=recipe.bad_media.mode, log=run.dropped, max_share=recipe.bad_media.max_share)
     if run.main:
         policy.missing(table.missing, table.root)
+    meta = {"recipe": resolved.name, "data": table.name}
+    opened = _opened(recipe, table, run, policy, accelerator, sink)
+    sinks = Several(sink, Lines(run.metrics), *([Board(run.folder)] if board else []))
+    try:
+        trained = fit(
+            recipe.method,
+            opened.loader,
+            recipe.optimiser(parameter_groups(recipe.method, recipe.decay_norms)),
+            recipe.schedule,
+            settings(recipe),
+            run,
+            accelerator=accelerator,
+            export=exporter(recipe.method, meta, opened.save),
+            sink=sinks,
+            dropped=lambda: policy.dropped,
+        )
+    finally:
+        sinks.close()
+    return Outcome(trained, opened.videos, len(table.missing) + opened.missing, policy.dropped, opened.next)
+
+
+def _opened(recipe: Recipe, table: Table, run: Run, policy: BadMedia, accelerator: "Accelerator", sink: Sink) -> Opened:
+    """The batches to train on: those that the method's source brings, or clips that its reader makes."""
     reader: Any = recipe.method.reader
+    rank, world = accelerator.process_index, accelerator.num_processes
+    if isinstance(reader, Source):
+        together = devices.Together(accelerator, patience=timedelta(days=7))
+        annotation = recipe.data.annotation
+        return reader.open(
+            Terms(
+                table,
+                run.folder,
+                recipe.batch_size,
+                recipe.seed,
+                recipe.drop_last,
+                recipe.workers,
+                policy,
+                accelerator.device,
+                None if annotation is None else Path(annotation),
+                rank,
+                world,
+                together.wait,
+                sink.say if accelerator.is_main_process else lambda line: None,
+            )
+        )
     loader = ClipLoader(
         table.records,
         reader,
@@ -63,28 +115,12 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
         workers=recipe.workers,
         policy=policy,
         drop_last=recipe.drop_last,
-        rank=accelerator.process_index,
-        world=accelerator.num_processes,
+        rank=rank,
+        world=world,
         labels=table.labels(),
         pin_memory=accelerator.device.type == "cuda",
     )
-    sinks = Several(sink, Lines(run.metrics), *([Board(run.folder)] if board else []))
-    try:
-        trained = fit(
-            recipe.method,
-            loader,
-            recipe.optimiser(parameter_groups(recipe.method, recipe.decay_norms)),
-            recipe.schedule,
-            settings(recipe),
-            run,
-            accelerator=accelerator,
-            export=exporter(recipe.method, {"recipe": resolved.name, "data": table.name}),
-            sink=sinks,
-            dropped=lambda: policy.dropped,
-        )
-    finally:
-        sinks.close()
-    return Outcome(trained, len(table.records), len(table.missing), policy.dropped)
+    return Opened(loader, partial(_save_clip_model, reader), len(table.records))
 
 
 def settings(recipe: Recipe) -> Settings:
@@ -92,21 +128,28 @@ def settings(recipe: Recipe) -> Settings:
     return Settings(**{name: getattr(recipe, name) for name in Settings.__dataclass_fields__})
 
 
-def exporter(method: nn.Module, meta: dict[str, Any]) -> Export:
-    """Writes a model state of ``method`` as a model folder that ``telltime.load`` takes.
+def exporter(method: nn.Module, meta: dict[str, Any], save: Callable[..., object] | None = None) -> Export:
+    """Writes a model state of ``method`` as a model folder.
 
-    The method has a ``backbone``, may have a ``head``, and its reader says which clips it was trained on.
+    Args:
+        meta: where it comes from (JSON values).
+        save: writes the method, as a source of data gives it; by default its ``backbone`` and ``head`` are written as
+            ``telltime.load`` takes them, and its reader says which clips it was trained on.
     """
     twin: Any = copy.deepcopy(method)
-    reader = getattr(method, "reader", None)
-    clip = ClipSpec(**{name: getattr(reader, name) for name in ("frames", "size", "order") if hasattr(reader, name)})
+    save = save or partial(_save_clip_model, getattr(method, "reader", None))
     meta = {"method": type(method).__name__.lower(), **meta}
 
     def export(folder: Path, state: dict[str, Tensor]) -> None:
         twin.load_state_dict(state)
-        Model(twin.backbone, clip, head=getattr(twin, "head", None), meta=meta).save(folder)
+        save(folder, twin, meta)
 
     return export
+
+
+def _save_clip_model(reader: Any, folder: Path, method: Any, meta: dict[str, Any]) -> None:
+    clip = ClipSpec(**{name: getattr(reader, name) for name in ("frames", "size", "order") if hasattr(reader, name)})
+    Model(method.backbone, clip, head=getattr(method, "head", None), meta=meta).save(folder)
 
 
 def _keep_recipe(resolved: Resolved, run: Run, needs_length: bool) -> None:

@@ -219,7 +219,9 @@ def edit_video(
     from telltime.media.write import write_video
 
     names = [name] if isinstance(name, str) else list(name)
-    seeds = {number: int(rng.randint(2**31)) for number, one in enumerate(names) if _edit(one)}
+    for one in names:
+        _edit(one)
+    seeds = rng.randint(2**31, size=len(names)).tolist()
     with video if isinstance(video, Video) else Video(video) as opened:
         probe = opened.probe()
         rate = probe.rate if np.isfinite(probe.rate) and probe.rate > 0 else 25.0
