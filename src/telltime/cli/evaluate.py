@@ -5,15 +5,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telltime.cli import _video_retrieval
 from telltime.cli._reading import add_reading, bar, reading, share, whole_number
 
 if TYPE_CHECKING:
     from telltime.datasets.record import Table
     from telltime.tasks.result import Result
 
-SUMMARY = "score a model by linear probe, fine-tuning, nearest neighbours or temporal distinctness"
+SUMMARY = "score a model by linear probe, fine-tuning, nearest neighbours, temporal distinctness or video retrieval"
 
-TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness")
+TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness", "video-retrieval")
 
 EXAMPLES = """\
 tasks:
@@ -21,6 +22,9 @@ tasks:
   finetune               the whole network on the labels, by SEVERE's recipe
   neighbours             recall of test videos among train videos, nine positions, cosine
   temporal-distinctness  are the quarters of an unseen video told apart? chance is 0.25; needs no labels
+  video-retrieval        are related videos (copies, same scene, same incident) found? --data fivr-5k, fivr-200k,
+                         cc-web, evve, vcdb, or retrieval for a set of your own; ROOT holds the videos, or a store or
+                         HDF5 file of their frame descriptors; MODEL describes frames, or is "features": rows as kept
 
 examples:
   telltime evaluate neighbours runs/mine --data ucf101 --root data/ucf101 --fold 1 --out results/neighbours
@@ -28,8 +32,12 @@ examples:
   telltime evaluate linear runs/mine --data hmdb51 --root data/hmdb51 --protocol paper --out results/paper
   telltime evaluate finetune runs/mine --data folder --root MY_VIDEOS --fraction 0.1 --epochs 4 --out results/tenth
   telltime evaluate temporal-distinctness tclr-small --data folder --root MY_VIDEOS --out results/random
+  telltime evaluate video-retrieval efficientnet-lite0 --data retrieval --annotation mine.json --root MY_VIDEOS \\
+      --out results/search
+  telltime evaluate video-retrieval runs/tca --data fivr-5k --annotation fivr.pickle --root fivr.hdf5 --out results/fivr
 
-DIR gets result.json, report.html and dropped.jsonl; features are kept in DIR/features unless --cache names a folder.
+DIR gets result.json, report.html and dropped.jsonl, of video-retrieval queries.json too; features
+are kept in DIR/features unless --cache names a folder.
 """
 
 
@@ -42,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run or model folder, published checkpoint, timm name, hf-hub:OWNER/NAME or recipe (random)",
     )
     data = parser.add_argument_group("data", "a run folder's own recipe gives the defaults")
-    data.add_argument("--data", metavar="NAME", help="ucf101, hmdb51, kinetics400, diving48, folder or generated")
+    data.add_argument(
+        "--data", metavar="NAME", help="ucf101, hmdb51, kinetics400, diving48, folder, generated; or a retrieval set"
+    )
     data.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
     data.add_argument("--fold", type=whole_number(1), metavar="N", help="which published split (default 1)")
     data.add_argument("--annotation", type=Path, metavar="FILE", help="split lists that lie elsewhere")
@@ -52,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", choices=("frozen", "paper"), help="of linear (default frozen)")
     parser.add_argument("--epochs", type=whole_number(1), metavar="N", help="of finetune, or linear's paper protocol")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything drawn (default 0)")
+    _video_retrieval.add_arguments(parser)
     add_reading(parser)
     parser.add_argument("--json", action="store_true", help="print result.json instead of a table")
     parser.set_defaults(usage_error=parser.error)
@@ -60,6 +71,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the results and show them; 0 when done."""
     _check(args)
+    result = _video_retrieval.measure(args) if args.task == "video-retrieval" else _on_tables(args)
+    written = result.write(args.out)
+
+    from telltime.report.evaluation import write_report
+
+    page = write_report(result, args.out)
+    if args.json:
+        print(json.dumps(result.to_json(), indent=2))
+    else:
+        _show(result, written, page)
+    return 0
+
+
+def _on_tables(args: argparse.Namespace) -> "Result":
+    """The result of a task on the splits of a data set."""
     name, root, fold, annotation = _data(args)
     from telltime.checkpoints.resolve import resolve
     from telltime.datasets import load
@@ -74,17 +100,7 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with bar(args.json) as told:
         how = reading(args, args.out / "dropped.jsonl", args.cache or args.out / "features", told)
-        result = _measure(args, model, tables, how)
-    written = result.write(args.out)
-
-    from telltime.report.evaluation import write_report
-
-    page = write_report(result, args.out)
-    if args.json:
-        print(json.dumps(result.to_json(), indent=2))
-    else:
-        _show(result, written, page)
-    return 0
+        return _measure(args, model, tables, how)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -96,6 +112,7 @@ def _check(args: argparse.Namespace) -> None:
         args.usage_error(f"--epochs goes with finetune and with linear --protocol paper, not with {task}")
     if args.fraction and task == "temporal-distinctness":
         args.usage_error("--fraction goes with tasks that train on labels, not with temporal-distinctness")
+    _video_retrieval.check(args)
     if args.out.exists() and not args.out.is_dir():
         args.usage_error(f"--out {args.out} is a file")
 

@@ -18,6 +18,8 @@ A task fills these keys of ``Result.details``; every one may be absent:
     the share of the most frequent class among the test videos.
 ``chance``
     metric name to the score of guessing, shown beside the metric.
+``precision_recall`` and others
+    of video retrieval: see :mod:`telltime.report.video_retrieval`.
 ``notes``
     sentences to print below the scores, e.g. how the protocol differs from the published one.
 """
@@ -29,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from telltime.report import plots
+from telltime.report import plots, video_retrieval
 from telltime.report.page import Page
 from telltime.report.strips import Row, strip
 from telltime.tasks.result import Result
@@ -37,7 +39,7 @@ from telltime.tasks.result import Result
 MOST_ROWS = 16
 MOST_HITS = 8
 _SHARE = re.compile(
-    r"^(top\d+|recall@\d+|R@\d+|map|map[_@].*|micro_ap|miou|J|F|J&F|coverage_.*|accuracy.*|.*distinctness|.*_(top\d+|accuracy|share))$"
+    r"^(top\d+|recall@\d+|R@\d+|map|map[_@].*|micro_ap.*|tied|miou|J|F|J&F|coverage_.*|accuracy.*|.*distinctness|.*_(top\d+|accuracy|share))$"
 )
 
 
@@ -66,6 +68,8 @@ def report(result: Result) -> Page:
         page.text(f"Always naming the most frequent class gives {shown('top1', details['most_frequent'])}.")
     if details.get("curves"):
         _curves(page, details["curves"])
+    if details.get("precision_recall"):
+        video_retrieval.sections(page, details, neighbour_rows)
     if details.get("neighbours"):
         _neighbours(page, details["neighbours"])
     if details.get("confusion") is not None:
@@ -150,6 +154,7 @@ def _title(task: str) -> str:
         "linear": "Linear evaluation",
         "finetune": "Fine-tuning",
         "temporal-distinctness": "Temporal distinctness",
+        "video-retrieval": "Video retrieval",
     }
     return names.get(task.replace("_", "-"), task.replace("_", " ").replace("-", " ").capitalize())
 
