@@ -17,9 +17,9 @@ SUMMARY = "make folders of videos searchable, and keep that up to date"
 EXAMPLES = """\
 examples:
   telltime index MY_VIDEOS --index my-index
-  telltime index MY_VIDEOS OTHERS/clip.mp4 --index my-index    only what is new, changed or gone costs time
-  telltime index MY_VIDEOS --index my-index --model runs/tca   with an encoder of one's own
-  telltime index MY_VIDEOS --to s3://bucket/my-index           in any storage LanceDB knows
+  telltime index MY_VIDEOS OTHERS/clip.mp4 --index my-index
+  telltime index MY_VIDEOS --index other-index --model runs/tca
+  telltime index MY_VIDEOS --to s3://bucket/my-index
   telltime index --list --index my-index
   telltime index --remove MY_VIDEOS/old --index my-index
 
@@ -27,8 +27,8 @@ Then: telltime search CLIP --index my-index, telltime copies --index my-index. I
   index = telltime.Index("my-index")
   index.add(["MY_VIDEOS"])
 
-Files that are gone from the folders given are taken out of the index; what lies elsewhere stays. Videos are never
-written to. From some hundred frames on, descriptors are whitened by what the collection looks like; that is fitted
+Run again, only what is new, changed or gone costs time: files that are gone from the folders given are taken out of the
+index, what lies elsewhere stays. Videos are never written to. From some hundred frames on, descriptors are whitened by what the collection looks like; that is fitted
 again when it has grown fourfold, or with --refit.
 """
 

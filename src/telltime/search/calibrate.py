@@ -18,7 +18,7 @@ _OUTLYING = 0.05  # pairs expected beyond the value from which one counts as a c
 _START, _SHARE = 75, 0.25  # the tail starts at this percentile, with this share above it
 _NEAREST = 1e-4  # distances from 1 below this are rounding
 _ROOM = -math.log(_NEAREST)
-_NARROWEST = 0.02
+_NARROWEST = 0.005
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Tail:
         Bayes' rule with the tail for unrelated pairs, and for related ones any nearness above the median alike.
         """
         steps = max(0.0, float(nearness(score)) - self.start) / self.scale
-        density = _SHARE / self.scale * math.exp(-steps) * max(1, videos)
-        odds = 1 / max(_ROOM - self.middle, 1.0) / density
-        return odds / (1 + odds)
+        density = math.log(_SHARE / self.scale * max(1, videos)) - steps
+        odds = -math.log(max(_ROOM - self.middle, 1.0)) - density
+        return 1 / (1 + math.exp(min(-odds, 700.0)))
 
     def steps(self, score: np.ndarray) -> np.ndarray:
         """Scores as steps of the tail beyond its start, so that scores of two kinds can be compared."""

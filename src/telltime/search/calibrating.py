@@ -17,7 +17,7 @@ _QUERIES, _GALLERY = 100, 600  # videos
 _QUERY_FRAMES, _GALLERY_FRAMES = 4_000, 24_000
 _FRAME_PAIRS = 1_000
 _FRAME_RATE = 1e-3
-_LOWEST, _HIGHEST = 0.3, 0.95
+_LOWEST, _HIGHEST = 0.2, 0.95
 
 
 def calibrate(tables: Tables, about: About, known: Mapping[str, Known]) -> Calibration:

@@ -13,7 +13,9 @@ from telltime.checkpoints.describer import Describer
 from telltime.clips.ragged import Ragged
 from telltime.search.about import About
 
-DIM = 128
+DIM = 256
+"""Numbers of a whitened row; an eighth of the frames where that is fewer."""
+
 LEAST = 512
 """Frames from which a whitening is fitted; of fewer it would learn the videos by heart."""
 
@@ -72,7 +74,7 @@ def fit(batches: Iterable[Ragged], frames: int) -> tuple[Whitening, int]:
     first: Tensor | None = None
     held = taken()
     first = next(held)
-    dim = min(DIM, first.shape[1], max(1, frames // 4))
+    dim = min(DIM, first.shape[1], max(1, frames // 8))
 
     def chained() -> Iterator[Tensor]:
         yield first

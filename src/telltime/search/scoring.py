@@ -15,6 +15,7 @@ from telltime.search.similarity import chamfer
 MODES = ("copies", "scenes")
 _ALIGNED = 3  # times as many candidates are aligned as hits are asked for
 _ALIGNED_LEAST = 30
+_PART_COSTS = 2.0  # steps: a part is that much less likely what is looked for than the whole
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def combined(forward: np.ndarray, back: np.ndarray, calibration: Calibration | N
     whole = (forward + back) / 2
     if mode == "scenes" or calibration is None:
         return whole
-    part = calibration.part.steps(np.maximum(forward, back))
+    part = calibration.part.steps(np.maximum(forward, back)) - _PART_COSTS
     return np.maximum(whole, calibration.whole.score(part)).clip(max=1.0)
 
 
