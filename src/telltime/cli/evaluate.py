@@ -32,9 +32,8 @@ examples:
   telltime evaluate linear runs/mine --data hmdb51 --root data/hmdb51 --protocol paper --out results/paper
   telltime evaluate finetune runs/mine --data folder --root MY_VIDEOS --fraction 0.1 --epochs 4 --out results/tenth
   telltime evaluate temporal-distinctness tclr-small --data folder --root MY_VIDEOS --out results/random
-  telltime evaluate video-retrieval efficientnet-lite0 --data retrieval --annotation mine.json --root MY_VIDEOS \\
-      --out results/search
-  telltime evaluate video-retrieval runs/tca --data fivr-5k --annotation fivr.pickle --root fivr.hdf5 --out results/fivr
+  telltime evaluate video-retrieval efficientnet-lite0 --data retrieval --annotation my.json --root MY_VIDEOS --out r
+  telltime evaluate video-retrieval runs/tca --data fivr-5k --annotation fivr.pickle --root fivr.hdf5 --out r/fivr
 
 DIR gets result.json, report.html and dropped.jsonl, of video-retrieval queries.json too; features
 are kept in DIR/features unless --cache names a folder.

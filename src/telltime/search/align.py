@@ -45,7 +45,8 @@ class Alignment:
     """What counts as a match.
 
     Attributes:
-        threshold: similarity above which two frames speak for a match.
+        threshold: similarity above which two frames speak for a match; above what frames of strangers have, which is
+            near 0 for whitened descriptors and near 0.5 for plain ones of the embedded network.
         skip: what it costs to pass over a frame of one video.
         gap: frames in a row below the threshold that a span may cross.
         least: the sum of similarities above the threshold that a span must reach.
