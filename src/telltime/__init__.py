@@ -4,19 +4,29 @@
 >>> model = telltime.load("runs/tclr")              # a run, a saved model or a published checkpoint
 >>> model.embed(telltime.Video("clip.mp4"))         # float32 [1, D]
 >>> model.save("my-model")
+
+>>> index = telltime.Index("my-index")              # a search engine for a collection of videos
+>>> index.add(["MY_VIDEOS"])
+>>> index.search("clip.mp4", top=10)                # hits with path, score, probability and matching spans
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Model", "Video", "load"]
+__all__ = ["Index", "Model", "Video", "load"]
 
 if TYPE_CHECKING:
     from telltime.checkpoints.model import Model, load
     from telltime.media.video import Video
+    from telltime.search.index import Index
 
-_HOMES = {"Video": "telltime.media.video", "Model": "telltime.checkpoints.model", "load": "telltime.checkpoints.model"}
+_HOMES = {
+    "Index": "telltime.search.index",
+    "Video": "telltime.media.video",
+    "Model": "telltime.checkpoints.model",
+    "load": "telltime.checkpoints.model",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -18,12 +18,14 @@ from typing import NoReturn
 
 from telltime import __version__
 
-_ORDER = ("demo", "data", "fit", "evaluate", "embed", "convert")
+_ORDER = ("demo", "data", "fit", "evaluate", "embed", "index", "search", "copies", "convert")
 EXAMPLES = """\
 examples:
   telltime demo
   telltime fit tclr-small --data folder --root MY_VIDEOS --out runs/mine
   telltime evaluate neighbours runs/mine --data folder --root MY_VIDEOS --out results
+  telltime index MY_VIDEOS --index my-index
+  telltime search CLIP --index my-index
   telltime VERB --help
 """
 
