@@ -24,7 +24,7 @@ from telltime.training.progress import Sink
 from telltime.training.run import Run
 from telltime.training.start import train
 
-RECIPE, EPOCHS = "tclr-small", 9
+RECIPE, EPOCHS, POSITIONS = "tclr-small", 8, 9
 LEARNED, RANDOM = "pre-trained", "random weights"
 
 
@@ -128,8 +128,8 @@ def walk(
     reading = Reading(workers=workers, batch=32, cache=folder / "features")
     for name, model in models.items():
         for result in (
-            neighbours(model, learn, test, reading, name=name),
-            linear(model, learn, test, reading, name=name),
+            neighbours(model, learn, test, reading, positions=POSITIONS, name=name),
+            linear(model, learn, test, reading, positions=POSITIONS, name=name),
             temporal_distinctness(model, test, reading, seed=seed, name=name),
         ):
             metric = {"neighbours": "recall@1", "linear": "top1"}.get(result.task, "temporal_distinctness")
