@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="where to write (default: demo)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random")
     parser.add_argument("--max-steps", type=int, metavar="N", help="end the training after N steps")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read videos")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read videos (default 1)")
     parser.add_argument(
         "--json", action="store_true", help="print demo.json at the end; progress goes to standard error"
     )

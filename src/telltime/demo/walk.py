@@ -83,7 +83,7 @@ def walk(
     sink: Sink,
     seed: int = 0,
     max_steps: int | None = None,
-    workers: int = 0,
+    workers: int = 1,
     footage_options: dict[str, Any] | None = None,
 ) -> Walk:
     """Do all of it in ``folder``, which must be empty or new.
