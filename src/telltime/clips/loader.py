@@ -6,6 +6,7 @@
 """
 
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -110,9 +111,12 @@ class ClipLoader:
         for number in range(skip_batches, len(self)):
             rows = order[number * self.batch_size : (number + 1) * self.batch_size]
             self._plan.append([(epoch, row) for row in rows[self.rank :: self.world]])
-        if self._loader is None:
-            self._loader = self._start()
-        batches = EpochBatches(self, iter(self._loader), skip_batches)
+        with warnings.catch_warnings():
+            # a recipe may ask for more workers than this machine has cores
+            warnings.filterwarnings("ignore", message="This DataLoader will create")
+            self._loader = self._loader or self._start()
+            reads = iter(self._loader)
+        batches = EpochBatches(self, reads, skip_batches)
         self._current = weakref.ref(batches)
         return batches
 

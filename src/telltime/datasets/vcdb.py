@@ -93,7 +93,9 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
     check_split(NAME, "train" if split == "all" else split, SPLITS)
     root = Path(root).expanduser()
     if not root.exists():
-        raise DatasetError(f"{NAME}: there is no folder or file {printable(root)}; give videos or their frame descriptors with --root")
+        raise DatasetError(
+            f"{NAME}: there is no folder or file {printable(root)}; give videos or their frame descriptors with --root"
+        )
     listed = read(find_annotation(root, annotation))
     ids = (*listed.core, *(listed.background or ()))
     if holds_features(root):

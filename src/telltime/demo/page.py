@@ -82,8 +82,8 @@ def last_screen(walk: Walk, report: Path) -> str:
     found = {name: result.metrics["recall@1"] for name, result in walk.shots.items()}
     lines.append(f"real shots found at first try: {found[LEARNED]:.0%} ({found[RANDOM]:.0%} with random weights)")
     if walk.copies:
-        found = f"mAP {walk.copies.mean_ap:.3f} among {walk.copies.videos} videos"
-        lines.append(f"edited copies of real shots, with telltime index and search: {found}")
+        how_well = f"mAP {walk.copies.mean_ap:.3f} among {walk.copies.videos} videos"
+        lines.append(f"edited copies of real shots, with telltime index and search: {how_well}")
     lines += ["", f"the whole story, with pictures: {report}", "", "next, on your own videos:"]
     return "\n".join([*lines, *(f"  {command}" for command in NEXT)])
 
