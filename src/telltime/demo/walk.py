@@ -147,7 +147,7 @@ def walk(
     part("search")
 
     sink.say("5/5  indexing the real shots among edited copies of them, and finding the copies")
-    told.copies = search_copies(shots, folder, seed)
+    told.copies = search_copies([record.path for record in firsts.records], folder, seed)
     part("copies")
     told.write()
     return told
