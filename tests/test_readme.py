@@ -27,6 +27,10 @@ SHORTER = {
         *("--max-steps", "2", "--workers", "0", "--set", "batch_size=4"),
         *("--set", "method.backbone.width=4", "--set", "method.reader.size=48"),
     ],
+    "fit tca": [
+        *("--max-steps", "2", "--workers", "0", "--set", "method.reader.editing.versions=1"),
+        *("--set", "method.reader.dim=16", "--set", "method.encoder.dim=16"),
+    ],
     "evaluate finetune": ["--epochs", "1", "--workers", "0"],
     "evaluate": ["--workers", "0"],
     "embed": ["--workers", "0"],
@@ -77,3 +81,4 @@ def test_every_command_runs_in_order(desk, monkeypatch, capsys):
         exec(compile(block, "README.md", "exec"), {})
     assert (desk / "my-model" / "model.safetensors").exists()
     assert (desk / "results" / "neighbours" / "report.html").exists()
+    assert (desk / "hits.html").exists()
