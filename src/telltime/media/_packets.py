@@ -7,6 +7,8 @@ Identity = tuple[int | None, int]
 """Presentation time and size of a packet: enough to know it again after a seek."""
 
 _VOP = b"\x00\x00\x01\xb6"
+_HEADER = 20
+"""Bytes of a picture's header that are looked at."""
 
 
 @dataclass
@@ -142,21 +144,25 @@ class _Vops:
             self.read_layer(data)
         coded, at = [], data.find(_VOP)
         while at >= 0:
-            coded.append(self._coded(_Bits(data[at + 4 : at + 24])))
+            coded.append(self._coded(data[at + 4 : at + 4 + _HEADER]))
             at = data.find(_VOP, at + 4)
         self.irregular |= coded != [True]
         held = self._waiting + sum(coded)
         self._waiting = max(0, held - 1)
         return held > 0
 
-    def _coded(self, bits: "_Bits") -> bool:
-        self.bidirectional |= bits.take(2) == 2
+    def _coded(self, header: bytes) -> bool:
+        """Whether the picture with this header is coded at all: kind, seconds in ones, a marker, its time, a marker."""
+        bits = int.from_bytes(header.ljust(_HEADER, b"\0"), "big")
+        place = 8 * _HEADER - 2
+        self.bidirectional |= bits >> place == 2
         if not self.time_bits:
             return True
-        while bits.take(1):
-            pass
-        bits.take(1 + self.time_bits + 1)
-        return bool(bits.take(1))
+        place -= 1
+        while place and bits >> place & 1:
+            place -= 1
+        place -= self.time_bits + 3
+        return place >= 0 and bool(bits >> place & 1)
 
     def read_layer(self, data: bytes) -> None:
         """Take from a video object layer header how many bits a picture's time has."""
