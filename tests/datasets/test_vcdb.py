@@ -48,12 +48,12 @@ def test_the_official_text(tmp_path: Path) -> None:
     assert read(tmp_path / "annotation" / "some_query.txt") == found
 
 
+REAL = Path(os.environ.get("TELLTIME_ANNOTATIONS", "nowhere"), "tca", "vcdb.pickle")
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="TELLTIME_ANNOTATIONS names no folder with the real annotation")
 def test_the_real_file_if_at_hand() -> None:
-    folder = os.environ.get("TELLTIME_ANNOTATIONS")
-    path = Path(folder or "", "tca", "vcdb.pickle")
-    if folder is None or not path.is_file():
-        pytest.skip("TELLTIME_ANNOTATIONS names no folder with the real annotation")
-    found = read(path)
+    found = read(REAL)
     assert (len(found.core), len(found.pairs), len(found.background or ())) == (528, 5612, 99176)
 
 
