@@ -262,6 +262,8 @@ def _resize(frames: Tensor, height: int, width: int) -> Tensor:
     """uint8 frames in another size, antialiased."""
     if frames.shape[-2:] == (height, width):
         return frames
+    if height == width == 1:  # which PyTorch cannot do in uint8
+        return F.interpolate(frames.float(), (1, 1), mode="bilinear", antialias=True).round_().to(torch.uint8)
     return F.interpolate(frames, (height, width), mode="bilinear", antialias=True)
 
 
