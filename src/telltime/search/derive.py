@@ -14,7 +14,6 @@ from telltime.backbones.whitening import Whitening
 from telltime.checkpoints.describer import Describer
 from telltime.clips.ragged import Ragged
 from telltime.datasets.record import Record, Table
-from telltime.datasets.scan import printable
 from telltime.features.edited_rows import Editing, edited_rows
 from telltime.features.matched_whitening import fit_matched
 from telltime.media.errors import MediaError
@@ -86,8 +85,9 @@ def fit(
     Returns:
         ``None`` when not enough of them can be read.
     """
-    order = np.random.RandomState(0).permutation(len(videos))[:FRAMES].tolist()
-    records = tuple(Record(printable(videos[i].path), Path(videos[i].path)) for i in sorted(order))
+    known = sorted(videos, key=lambda video: video.digest)  # contents decide what is drawn, not where they lie
+    order = np.random.RandomState(0).permutation(len(known))[:FRAMES].tolist()
+    records = tuple(Record(known[i].digest, Path(known[i].path)) for i in order)
     table = Table("collection", "all", Path(), records=records)
     editing = replace(_EDITING, most_frames=min(EACH, -(-FRAMES // max(1, len(records)))))
     pairs: list[tuple[Tensor, Tensor]] = []
