@@ -17,7 +17,8 @@ def test_a_fit_depends_on_contents_alone(footage: Path, tmp_path: Path) -> None:
     videos = index.list()
     first = fit(pixels(), videos)
     again = fit(pixels(), videos[::-1])
-    assert first is not None and again is not None
+    assert first is not None
+    assert again is not None
     assert torch.equal(first.components, again.components)
     assert first.components.shape[0] == 192
     assert not torch.equal(first.components, torch.zeros_like(first.components))

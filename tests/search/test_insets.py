@@ -16,7 +16,8 @@ def test_an_inset_stands_where_it_is_put() -> None:
     frames = torch.full((2, 3, 8, 12), 200, dtype=torch.uint8)
     drawn = inset(frames, torch.zeros_like(frames), 0.5, 1.0, 0.0)
     assert (drawn[..., 4:, :6] == 200).all()
-    assert (drawn[..., :4, :] == 0).all() and (drawn[..., 6:] == 0).all()
+    assert (drawn[..., :4, :] == 0).all()
+    assert (drawn[..., 6:] == 0).all()
 
 
 def test_rows_of_a_long_video_are_few(footage: Path) -> None:
