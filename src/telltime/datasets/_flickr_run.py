@@ -11,13 +11,14 @@ import hashlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from telltime.datasets._fetching import Passing, Stopped
+from telltime.datasets._fetching import Passing
 from telltime.datasets.flickr import Flickr, FlickrError, Lost, chosen, photo_id
 from telltime.media.errors import MediaError
 from telltime.media.files import whole
@@ -64,9 +65,9 @@ class Run:
             else:
                 counts[status] += 1
         silent = 0
-        with (self._out / MANIFEST).open("a+b") as manifest:
+        with (self._out / MANIFEST).open("a+b") as manifest, closing(self._results(wanted, workers)) as results:
             _end_line(manifest)
-            for line in self._results(wanted, workers):
+            for line in results:
                 manifest.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
                 manifest.flush()
                 counts[line["status"]] += 1
@@ -77,7 +78,7 @@ class Run:
                     raise FlickrError(f"{silent} photos in a row could not be had, the last because {line['reason']}")
         return dict(counts)
 
-    def _results(self, names: list[str], workers: int) -> Any:
+    def _results(self, names: list[str], workers: int) -> Generator[dict[str, Any], None, None]:
         """A manifest line for each of ``names``, as they are done."""
         left, running = iter(names), set[Future[dict[str, Any]]]()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="flickr")
@@ -104,6 +105,8 @@ class Run:
         try:
             size = chosen(self._flickr.sizes(photo), self._short_side)
             data = self._flickr.picture(size)
+            if data.startswith((b"GIF8", b"\x89PNG")):
+                raise Lost("no picture", "a sign came in place of the photo")
             width, height = self._write(name, data)
         except Lost as error:
             return line | {"status": error.status, "reason": str(error)} | _now()
@@ -162,6 +165,3 @@ def _end_line(manifest: Any) -> None:
 
 def _now() -> dict[str, str]:
     return {"at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-
-
-__all__ = ["FINAL", "MANIFEST", "Run", "Stopped"]

@@ -119,7 +119,7 @@ class Flickr:
 
         Raises:
             Lost: it is not there any more.
-            Passing: it cannot be reached.
+            Passing: it cannot be reached, or must not be asked for where it is now.
             Stopped: :attr:`stop` was set.
         """
 
@@ -129,7 +129,7 @@ class Flickr:
         try:
             return patiently(fetch, self.stop, self._tries, self._pause)
         except Refused as error:
-            raise Lost("gone" if error.status in (404, 410) else "no picture", str(error)) from None
+            raise (Lost("gone", str(error)) if error.status in (404, 410) else Passing(str(error))) from None
 
     def _allowed(self, url: str) -> bool:
         there, own = urlsplit(url), urlsplit(self._endpoint)
