@@ -36,7 +36,7 @@ def drawn(folder: Path, photos: int, size: tuple[int, int], seed: int = 0) -> Ta
     contents = []
     for _ in range(min(DRAWN, photos)):
         pixels = np.zeros((size[1], size[0], 3), np.float32)
-        for cells, height in ((4, 60), (30, 30), (200, 14), (1000, 7)):
+        for cells, height in ((4, 60), (30, 30), (200, 16), (1000, 16)):
             field = random.normal(0, height, (cells * 3 // 4, cells, 3)).astype(np.float32)
             planes = [Image.fromarray(field[..., c]).resize(size, Image.Resampling.BICUBIC) for c in range(3)]
             pixels += np.stack([np.asarray(plane) for plane in planes], 2)
