@@ -1,8 +1,8 @@
 """What TICL learns from: photos whose time is known, as features that are computed once and lie in memory."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,8 @@ class PhotoSource:
         folds: parts that are held out in turn; 0 for none.
         validation: share of the photos set aside, 0 to below 1.
         calibrate: fit a calibration when the training has ended.
-        views: altered versions of each photo that are learnt from beside it, see :mod:`telltime.views.photos`; each costs
-            as much as embedding the photos does.
+        views: altered versions of each photo that are learnt from beside it, see :mod:`telltime.views.photos`; each
+            costs as much as embedding the photos does.
         views_up_to: with more photos than this there are no altered versions: then the photos are various enough.
         least_steps: batches that an epoch has at least, so that a few photos are gone through often.
         cache: folder for the features, shared by runs; by default ``features`` in the run.
@@ -68,7 +68,7 @@ class PhotoSource:
     def __post_init__(self) -> None:
         if self.folds < 0 or self.folds == 1 or not 0 <= self.validation < 1 or self.least_steps < 1 or self.views < 0:
             raise ValueError(
-                f"folds are 0 or at least 2, validation a share below 1, least_steps above 0, views not below, not {self}"
+                f"folds are 0 or at least 2, validation is a share below 1, least_steps above 0, views at least 0: {self}"
             )
         if self.calibrate and not self.folds and not self.validation:
             raise ValueError("calibration takes photos that are held out: set folds or validation")

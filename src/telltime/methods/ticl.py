@@ -110,7 +110,7 @@ class TICL(nn.Module):
         return self.head == "cosine" and self.loss != "soft"
 
     def views(self, batch: Batch, generator: torch.Generator) -> Views:
-        """A batch with ``features`` and ``hours``, and if it has them ``months`` and int64 ``fold``, ``epoch`` and ``photos``."""
+        """A batch with ``features``, ``hours``, and if it has them ``months``, ``fold``, ``epoch`` and ``photos``."""
         device, hours = generator.device, batch["hours"].double()
         features = batch["features"]
         if features.shape[1] != self.dim:
