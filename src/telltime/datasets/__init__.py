@@ -15,6 +15,9 @@ NAMES: dict[str, str] = {
     "kinetics400": "telltime.datasets.kinetics",
     "diving48": "telltime.datasets.diving48",
     "vcdb": "telltime.datasets.vcdb",
+    "yup": "telltime.datasets.yup",
+    "hollywood2": "telltime.datasets.hollywood2",
+    "360x": "telltime.datasets.scenes_360x",
     "folder": "telltime.datasets.folder",
     "generated": "telltime.datasets.generated",
 }
