@@ -6,6 +6,7 @@ checkpoint says are kept: leaky slope 0.2 with gain sqrt(2), mapping layers at a
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +57,7 @@ class StyleGAN2(nn.Module):
         self.to_rgb1 = _ToRGB(wide[0], style_dim, False)
         self.convs = nn.ModuleList()
         self.to_rgbs = nn.ModuleList()
-        for before, after in zip(wide, wide[1:], strict=False):
+        for before, after in pairwise(wide):
             self.convs += [_Styled(before, after, style_dim, True), _Styled(after, after, style_dim)]
             self.to_rgbs.append(_ToRGB(after, style_dim))
         self.noises = nn.Module()

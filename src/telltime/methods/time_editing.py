@@ -65,7 +65,7 @@ class TimeEditLoss(nn.Module):
         hours_of: Score | None = None,
         describe: Score | None = None,
         words: Tensor | None = None,
-        weights: EditWeights = EditWeights(),  # noqa: B008, frozen
+        weights: EditWeights = EditWeights(),
         others: Mapping[str, tuple[float, Compare]] | None = None,
         mapping: str = "right",
     ) -> None:
