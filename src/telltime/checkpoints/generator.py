@@ -11,12 +11,8 @@ from torch import Tensor
 from telltime.backbones.stylegan2 import StyleGAN2
 from telltime.checkpoints.build import check_fits
 from telltime.checkpoints.errors import CheckpointError
+from telltime.checkpoints.generator_file import ADVICE, find_generator
 from telltime.checkpoints.unpickle import load_published
-
-ADVICE = (
-    "editing needs a generator: a StyleGAN2 checkpoint in the layout of the PyTorch port stylegan2-pytorch, with its "
-    "weights under 'g_ema'; for landscapes TICL used sg2-lhq-1024.pt (LHQ, 1024 pixels)"
-)
 
 
 class Generator(NamedTuple):
@@ -37,8 +33,7 @@ def load_generator(path: str | Path) -> Generator:
     Raises:
         CheckpointError: there is no such file, or it holds no such generator.
     """
-    if not Path(path).is_file():
-        raise CheckpointError(f"{path}: there is no such file; {ADVICE}")
+    path = find_generator(path)
     content: Any = load_published(path)
     state = content.get("g_ema", content)
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):

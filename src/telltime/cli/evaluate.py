@@ -5,16 +5,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli import _video_retrieval
+from telltime.cli import _scenes, _video_retrieval
 from telltime.cli._reading import add_reading, bar, reading, share, whole_number
 
 if TYPE_CHECKING:
     from telltime.datasets.record import Table
     from telltime.tasks.result import Result
 
-SUMMARY = "score a model by linear probe, fine-tuning, nearest neighbours, temporal distinctness or video retrieval"
+SUMMARY = "score a model by the field's protocols: probes, fine-tuning, neighbours, retrieval, scenes"
 
-TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness", "video-retrieval")
+TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness", "video-retrieval", "scenes")
 
 EXAMPLES = """\
 tasks:
@@ -25,6 +25,8 @@ tasks:
   video-retrieval        are related videos (copies, same scene, same incident) found? --data fivr-5k, fivr-200k,
                          cc-web, evve, vcdb, or retrieval for a set of your own; ROOT holds the videos, or a store or
                          HDF5 file of their frame descriptors; MODEL describes frames, or is "features": rows as kept
+  scenes                 scenes of videos (--data yup, hollywood2, 360x, ucf101) from four frames; MODEL is a clock or an
+                         image tower; --mode published trains as TICL's program does
 
 examples:
   telltime evaluate neighbours runs/mine --data ucf101 --root data/ucf101 --fold 1 --out results/neighbours
@@ -34,6 +36,7 @@ examples:
   telltime evaluate temporal-distinctness tclr-small --data folder --root MY_VIDEOS --out results/random
   telltime evaluate video-retrieval efficientnet-lite0 --data retrieval --annotation my.json --root MY_VIDEOS --out r
   telltime evaluate video-retrieval runs/tca --data fivr-5k --annotation fivr.pickle --root fivr.hdf5 --out r/fivr
+  telltime evaluate scenes runs/clock --data yup --root data/yup --out results/scenes
 
 DIR gets result.json, report.html and dropped.jsonl, of video-retrieval queries.json too; features
 are kept in DIR/features unless --cache names a folder.
@@ -62,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=whole_number(1), metavar="N", help="of finetune, or linear's paper protocol")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything drawn (default 0)")
     _video_retrieval.add_arguments(parser)
+    _scenes.add_arguments(parser)
     add_reading(parser)
     parser.add_argument("--json", action="store_true", help="print result.json instead of a table")
     parser.set_defaults(usage_error=parser.error)
@@ -70,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the results and show them; 0 when done."""
     _check(args)
-    result = _video_retrieval.measure(args) if args.task == "video-retrieval" else _on_tables(args)
+    own = {"video-retrieval": _video_retrieval.measure, "scenes": _scenes.measure}
+    result = own.get(args.task, _on_tables)(args)
     written = result.write(args.out)
 
     from telltime.report.evaluation import write_report
@@ -107,11 +112,12 @@ def _check(args: argparse.Namespace) -> None:
     task, paper = args.task, args.protocol == "paper"
     if args.protocol and task != "linear":
         args.usage_error(f"--protocol goes with linear, not with {task}")
-    if args.epochs and not (task == "finetune" or paper):
-        args.usage_error(f"--epochs goes with finetune and with linear --protocol paper, not with {task}")
+    if args.epochs and not (task == "finetune" or paper or args.mode == "published"):
+        args.usage_error(f"--epochs goes with finetune, linear --protocol paper and scenes --mode published, not with {task}")
     if args.fraction and task == "temporal-distinctness":
         args.usage_error("--fraction goes with tasks that train on labels, not with temporal-distinctness")
     _video_retrieval.check(args)
+    _scenes.check(args)
     if args.out.exists() and not args.out.is_dir():
         args.usage_error(f"--out {args.out} is a file")
 
