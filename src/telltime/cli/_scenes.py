@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument(
         "--video-features",
         metavar="FILE",
-        help="features of whole videos to stand beside the frames': store, HDF5 file, or a VideoMAE by folder or hub id",
+        help="features of whole videos beside the frames': a store, an HDF5 file, or a VideoMAE by folder or hub id",
     )
 
 

@@ -49,7 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=whole_number(1), default=100, metavar="N", help="(default 100)")
     parser.add_argument("--rate", type=float, default=0.1, metavar="X", help="learning rate at its highest (0.1)")
     parser.add_argument(
-        "--patience", type=whole_number(0), default=0, metavar="N", help="end after N steps without gain (default: never)"
+        "--patience",
+        type=whole_number(0),
+        default=0,
+        metavar="N",
+        help="end after N steps without gain (default: never)",
     )
     parser.add_argument(
         "--weight",

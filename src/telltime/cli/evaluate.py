@@ -25,8 +25,8 @@ tasks:
   video-retrieval        are related videos (copies, same scene, same incident) found? --data fivr-5k, fivr-200k,
                          cc-web, evve, vcdb, or retrieval for a set of your own; ROOT holds the videos, or a store or
                          HDF5 file of their frame descriptors; MODEL describes frames, or is "features": rows as kept
-  scenes                 scenes of videos (--data yup, hollywood2, 360x, ucf101) from four frames; MODEL is a clock or an
-                         image tower; --mode published trains as TICL's program does
+  scenes                 scenes of videos (--data yup, hollywood2, 360x, ucf101) from four frames; MODEL is a clock or
+                         an image tower; --mode published trains as TICL's program does
 
 examples:
   telltime evaluate neighbours runs/mine --data ucf101 --root data/ucf101 --fold 1 --out results/neighbours
@@ -113,7 +113,9 @@ def _check(args: argparse.Namespace) -> None:
     if args.protocol and task != "linear":
         args.usage_error(f"--protocol goes with linear, not with {task}")
     if args.epochs and not (task == "finetune" or paper or args.mode == "published"):
-        args.usage_error(f"--epochs goes with finetune, linear --protocol paper and scenes --mode published, not with {task}")
+        args.usage_error(
+            f"--epochs goes with finetune, linear --protocol paper and scenes --mode published, not with {task}"
+        )
     if args.fraction and task == "temporal-distinctness":
         args.usage_error("--fraction goes with tasks that train on labels, not with temporal-distinctness")
     _video_retrieval.check(args)

@@ -122,7 +122,11 @@ def scenes(
 
 
 def _read(
-    tower: ImageTower, table: Table, reading: Reading, video_features: Mapping[str, Tensor] | None, mirrored: bool = False
+    tower: ImageTower,
+    table: Table,
+    reading: Reading,
+    video_features: Mapping[str, Tensor] | None,
+    mirrored: bool = False,
 ) -> _Split:
     rows = scene_rows(
         tower,
@@ -144,7 +148,9 @@ def _read(
                 reading.policy.report(record.id, record.path, "no video features of it were given", "NoFeatures")
             lost = tuple(rows.table.records[at].id for at in np.flatnonzero(~there))
             rows = SceneRows(
-                rows.table.take(np.flatnonzero(there).tolist()), rows.frames[torch.as_tensor(there)], rows.dropped + lost
+                rows.table.take(np.flatnonzero(there).tolist()),
+                rows.frames[torch.as_tensor(there)],
+                rows.dropped + lost,
             )
     if not len(rows.table):
         what = " and has features" if video_features is not None else ""
@@ -152,9 +158,7 @@ def _read(
     return _Split(rows, video)
 
 
-def _frozen(
-    model: SceneModel, read: Mapping[str, _Split], seed: int
-) -> tuple[Tensor, dict[str, float], list[str]]:
+def _frozen(model: SceneModel, read: Mapping[str, _Split], seed: int) -> tuple[Tensor, dict[str, float], list[str]]:
     """Class scores of the test videos, metrics beside their own, and sentences."""
 
     def inputs(split: _Split, frames: bool, embed: bool, video: bool) -> SceneInputs:
@@ -221,7 +225,9 @@ def _published(
     }
     said = ["As published the adapter is drawn anew and trained along: this says nothing of the trained one."]
     if held is None:
-        said.append("There is no validation split: as published the epoch is chosen on the test videos; top1_last is not.")
+        said.append(
+            "There is no validation split: as published the epoch is chosen on the test videos; top1_last is not."
+        )
     curves = {"training loss": found.losses, "validation top1": found.scores}
     return found.best, metrics, said, {"curves": curves}
 

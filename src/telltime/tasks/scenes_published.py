@@ -2,7 +2,7 @@
 
 That program wipes the trained adapter: after it is loaded, every linear layer that did not come with CLIP is drawn anew
 from N(0, 0.02^2), and then trained along. What was published as linear probing of TICL is thus a random adapter,
-trained on the scenes, between a fixed CLIP and the classifier; this is here to compare with, not to judge an adapter by.
+trained on the scenes, between a fixed CLIP and the classifier; it is here to compare with, not to judge an adapter by.
 
 AdamW without weight decay, the rate falling linearly to 0, gradients clipped at 1, two videos a step, left and right
 exchanged in half of them; the epoch that is best on the validation videos is the one that is tested.
