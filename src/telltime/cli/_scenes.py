@@ -77,24 +77,20 @@ def scene_model(model: str) -> "SceneModel":
     """A clock with its adapter, or an image tower by name."""
     from telltime.checkpoints.resolve import resolve
 
-    embedded = model.replace("_", "-") in ("efficientnet-lite0", "clip-vit-large-patch14")
-    named = embedded or resolve(model).kind == "timm"
+    towers = ("efficientnet-lite0", "clip-vit-large-patch14")
+    named = model.replace("_", "-") in towers or resolve(model).kind == "timm"
+    from telltime.checkpoints.clock import load_clock, named_tower
+    from telltime.checkpoints.folder import weights_hash
+    from telltime.features.photos import tower_digest
     from telltime.tasks.scenes import SceneModel
 
     if named:
-        from telltime.checkpoints.clock_towers import named_tower
-        from telltime.features.photos import tower_digest
-
         tower = named_tower({"name": model})
         return SceneModel(tower, None, 0, _described(model, tower_digest(tower), tower))
-    from telltime.checkpoints.clock import load_clock
-    from telltime.checkpoints.folder import weights_hash
-
     clock = load_clock(model)
     hidden = int(getattr(getattr(clock.head, "image_encoder", None), "hidden", 0))
-    return SceneModel(
-        clock.tower, clock.embed, hidden, _described(model, weights_hash(clock.state_dict()), clock.tower)
-    )
+    described = _described(model, weights_hash(clock.state_dict()), clock.tower)
+    return SceneModel(clock.tower, clock.embed if hidden else None, hidden, described)
 
 
 def _described(name: str, digest: str, tower: Any) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class SceneModel:
 
     Attributes:
         tower: frames to features.
-        embed: those to the features that are measured, ``[N, D]`` to ``[N, E]``; ``None`` takes them as they are.
+        embed: the adapter, those to the features that are measured, ``[N, D]`` to ``[N, E]``; ``None`` without one.
         hidden: of the adapter that ``embed`` is; 0 where there is none.
         described: name and digest, for the result.
     """
@@ -195,7 +195,9 @@ def _frozen(model: SceneModel, read: Mapping[str, _Split], seed: int) -> tuple[T
         how = "chosen on the validation split" if held is not None else "chosen on held-out training groups"
     shares = ", ".join(f"{value:.2f}" for value in (probe.mix / probe.mix.abs().sum().clamp_min(1e-12)).tolist())
     said = [f"Weights of the four frames {shares}; L2 penalty {probe.penalty:g} per example, {how}."]
-    if model.embed is not None:
+    if model.embed is None:
+        said.append("The model has no adapter: measured are the features of its image tower.")
+    else:
         said.append("tower_top1 is of the same classifier on the features before the adapter, trained alike.")
     return logits, metrics, said
 
