@@ -129,10 +129,10 @@ def _fit(inputs: SceneInputs, labels: np.ndarray, classes: int, penalty: float) 
 
     if len(seen) > 1:
         optimiser.step(loss)
-    wide = [torch.zeros(classes, part.shape[1]) for part in (weight, other)]
-    all_bias = torch.full((classes,), -torch.inf)
-    wide[0][seen], wide[1][seen], all_bias[seen] = weight.detach(), other.detach(), bias.detach()
-    return SceneProbe(mix.detach(), *wide, all_bias, frame_values, video_values, penalty)
+    every, every_other = (torch.zeros(classes, part.shape[1]) for part in (weight, other))
+    every_bias = torch.full((classes,), -torch.inf)
+    every[seen], every_other[seen], every_bias[seen] = weight.detach(), other.detach(), bias.detach()
+    return SceneProbe(mix.detach(), every, every_other, every_bias, frame_values, video_values, penalty)
 
 
 def _standard(values: Tensor | None, dims: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:

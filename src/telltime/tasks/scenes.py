@@ -214,11 +214,12 @@ def _published(
     frames, dim = train.rows.frames.shape[1:]
     video_dim = 0 if train.video is None else train.video.shape[1]
     probe = PublishedProbe(dim, len(train.rows.table.classes), frames, model.hidden, video_dim, seed)
-    parts = [
+    fitting, judging, asking = (
         PublishedInputs(split.rows.frames, as_labels(split.labels), mirrored, split.video)
         for split, mirrored in ((train, turned.frames), (held or test, None), (test, None))
-    ]
-    found = train_published(probe, *parts, rate, epochs or usual, seed, reading.told("training"))
+    )
+    told = reading.told("training")
+    found = train_published(probe, fitting, judging, asking, rate, epochs or usual, seed, told)
     last = _right(found.last, test.rows)
     metrics = {
         "top1_last": float(last.mean()),
