@@ -113,3 +113,27 @@ def test_a_file_without_noise_and_filters_does(desk, tmp_path):
 @pytest.mark.parametrize(("text", "hour"), [("6", 6.0), ("19:30", 19.5), ("0", 0.0), ("23.75", 23.75)])
 def test_hours_are_read_as_people_write_them(text, hour):
     assert clock_hour(text) == hour
+
+
+def test_words_are_asked_of_the_clip_that_is_named(desk, tmp_path, monkeypatch, capsys):
+    from telltime.checkpoints import clip_pair
+
+    asked = []
+
+    class Pair(clip_pair.ClipPair):
+        def __init__(self):
+            pass
+
+        def image(self, pictures):
+            return pictures.mean((2, 3)) + 0.1
+
+        def templated(self, words):
+            asked.append(words)
+            return torch.tensor([[len(words), 1.0, 2.0]])
+
+    monkeypatch.setattr(clip_pair, "load_clip_pair", lambda name, device: Pair())
+    assert main(command(desk, tmp_path / "o", "--hours", "12", "23", "--clip", "some/clip", "--json")) == 0
+    assert asked == ["daytime", "noon", "night"]
+    result = json.loads(capsys.readouterr().out)
+    assert "directional_last" in result["metrics"]
+    assert result["model"]["clip"] == "some/clip"
