@@ -15,10 +15,10 @@ def _one_core(monkeypatch):
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     """The embedded tower at 32 pixels: the same path in less time."""
-    from telltime.checkpoints import clock
+    from telltime.checkpoints import tower
 
-    made = clock.named_tower
-    monkeypatch.setattr(clock, "named_tower", lambda arguments: made({**arguments, "size": 32}))
+    made = tower.load_tower
+    monkeypatch.setattr(tower, "load_tower", lambda model: made(model, size=32))
 
 
 def index(root, tiny_ucf):

@@ -74,18 +74,18 @@ def _splits(args: argparse.Namespace) -> "dict[str, Table]":
 
 
 def scene_model(model: str) -> "SceneModel":
-    """A clock with its adapter, or an image tower by name."""
-    from telltime.checkpoints.resolve import resolve
+    """A clock with its adapter, or an image tower."""
+    from telltime.checkpoints.tower import find_tower
 
-    towers = ("efficientnet-lite0", "clip-vit-large-patch14")
-    named = model.replace("_", "-") in towers or resolve(model).kind == "timm"
-    from telltime.checkpoints.clock import load_clock, named_tower
+    kind = find_tower(model).kind
+    from telltime.checkpoints.clock import load_clock
     from telltime.checkpoints.folder import weights_hash
+    from telltime.checkpoints.tower import load_tower
     from telltime.features.photos import tower_digest
     from telltime.tasks.scenes import SceneModel
 
-    if named:
-        tower = named_tower({"name": model})
+    if kind in ("timm", "clip"):
+        tower = load_tower(model)
         return SceneModel(tower, None, 0, _described(model, tower_digest(tower), tower))
     clock = load_clock(model)
     hidden = int(getattr(getattr(clock.head, "image_encoder", None), "hidden", 0))
