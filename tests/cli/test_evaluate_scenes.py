@@ -68,3 +68,21 @@ def test_a_videomae_needs_its_library_or_a_file(tiny_ucf, tmp_path, capsys, monk
     data = ["--data", "ucf101", "--root", str(tiny_ucf), "--out", str(tmp_path / "o")]
     assert main(["evaluate", "scenes", "efficientnet-lite0", *data, "--video-features", "some/videomae"]) == 1
     assert "pip install transformers" in capsys.readouterr().err
+
+
+def test_a_clock_is_measured_with_its_adapter(tiny_ucf, tmp_path, capsys):
+    import torch
+
+    from telltime.backbones.image_tower import ImageTower
+    from telltime.backbones.time_heads import CosineHead
+    from telltime.checkpoints.clock import Clock
+
+    tower = ImageTower(size=32, stages=[0], cells=[1])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        Clock(CosineHead(24, tower.dim, 8), tower).save(tmp_path / "clock")
+    data = ["--data", "ucf101", "--root", str(tiny_ucf), "--out", str(tmp_path / "o")]
+    assert main(["evaluate", "scenes", str(tmp_path / "clock"), *data, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert {"tower_top1", "adapter_gain"} <= set(result["metrics"])
+    assert "val" not in result["data"]

@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data; defaults come from the recipe")
     data.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set, or of your videos or photos")
     data.add_argument(
-        "--data", metavar="NAME", help="data set: folder, generated, ucf101, hmdb51, kinetics400, diving48, vcdb, photos, toc"
+        "--data",
+        metavar="NAME",
+        help="data set: folder, generated, ucf101, hmdb51, kinetics400, diving48, vcdb, photos, toc",
     )
     data.add_argument("--fold", type=int, metavar="N", help="which of the published folds, from 1")
     data.add_argument("--annotation", type=Path, metavar="FILE", help="file or folder of the split lists")

@@ -130,7 +130,10 @@ class PhotoSource:
             mean,
             scale,
             self.calibrate,
-            {"photos": sorted({photos.marks[known[row]] for row in learnt}), "suns": suns_of(table.take(learnt.tolist()))},
+            {
+                "photos": sorted({photos.marks[known[row]] for row in learnt}),
+                "suns": suns_of(table.take(learnt.tolist())),
+            },
             terms.say,
         )
         finish = keeper.finish if terms.rank == 0 else _nothing
