@@ -5,16 +5,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli import _time, _video_retrieval
+from telltime.cli import _scenes, _time, _video_retrieval
 from telltime.cli._reading import add_reading, bar, reading, share, whole_number
 
 if TYPE_CHECKING:
     from telltime.datasets.record import Table
     from telltime.tasks.result import Result
 
-SUMMARY = "score a model by linear probe, fine-tuning, neighbours, video retrieval, time of day and others"
+SUMMARY = "score a model by linear probe, fine-tuning, neighbours, retrieval, time of day, scenes and others"
 
-TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness", "video-retrieval", *_time.TASKS)
+TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness", "video-retrieval", *_time.TASKS, "scenes")
 
 EXAMPLES = """\
 tasks:
@@ -28,6 +28,8 @@ tasks:
   time-of-day            how well are photos' times told? all photos but those that MODEL was trained on; --data photos
                          (any folder, or --annotation FILE) or toc
   time-retrieval         are the photos nearest to one taken at its time? MODEL tells the time, or is an image tower
+  scenes                 scenes of videos (--data yup, hollywood2, 360x, ucf101) from four frames; MODEL is a clock or
+                         an image tower; --mode published trains as TICL's program does
 
 examples:
   telltime evaluate neighbours runs/mine --data ucf101 --root data/ucf101 --fold 1 --out results/neighbours
@@ -39,6 +41,7 @@ examples:
   telltime evaluate video-retrieval runs/tca --data fivr-5k --annotation fivr.pickle --root fivr.hdf5 --out r/fivr
   telltime evaluate time-of-day runs/clock --data photos --root MY_PHOTOS --out results/clock
   telltime evaluate time-retrieval runs/clock --data toc --root data/toc --asking leave-one-out --out results/found
+  telltime evaluate scenes runs/clock --data yup --root data/yup --out results/scenes
 
 DIR gets result.json, report.html and dropped.jsonl, of retrieval queries.json and of time-of-day photos.json too;
 features are kept in DIR/features unless --cache names a folder.
@@ -70,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything drawn (default 0)")
     _video_retrieval.add_arguments(parser)
     _time.add_arguments(parser)
+    _scenes.add_arguments(parser)
     add_reading(parser)
     parser.add_argument("--json", action="store_true", help="print result.json instead of a table")
     parser.set_defaults(usage_error=parser.error)
@@ -96,6 +100,8 @@ def _result(args: argparse.Namespace) -> "Result":
         return _video_retrieval.measure(args)
     if args.task in _time.TASKS:
         return _time.measure(args, *_data(args))
+    if args.task == "scenes":
+        return _scenes.measure(args)
     return _on_tables(args)
 
 
@@ -123,12 +129,15 @@ def _check(args: argparse.Namespace) -> None:
     task, paper = args.task, args.protocol == "paper"
     if args.protocol and task != "linear":
         args.usage_error(f"--protocol goes with linear, not with {task}")
-    if args.epochs and not (task == "finetune" or paper):
-        args.usage_error(f"--epochs goes with finetune and with linear --protocol paper, not with {task}")
+    if args.epochs and not (task == "finetune" or paper or args.mode == "published"):
+        args.usage_error(
+            f"--epochs goes with finetune, linear --protocol paper and scenes --mode published, not with {task}"
+        )
     if args.fraction and task == "temporal-distinctness":
         args.usage_error("--fraction goes with tasks that train on labels, not with temporal-distinctness")
     _video_retrieval.check(args)
     _time.check(args)
+    _scenes.check(args)
     if args.out.exists() and not args.out.is_dir():
         args.usage_error(f"--out {args.out} is a file")
 
