@@ -1,0 +1,151 @@
+"""Carrying what a model says about clock time over to one place and day, by way of the sun.
+
+A photo shows light, not a clock: an hour learnt in one country and season looks otherwise in another. With the sun's
+direction ``u(t)`` at the photo's place and date, and its directions ``v(r, h)`` at the reference places and days ``r`` that
+a model learnt its hours from, the density ``p(h)`` becomes
+
+    q(t)  proportional to  sum_h p(h) K(t, h) / sum_h K(t, h),    K(t, h) = eps + mean_r exp(kappa (u(t) . v(r, h) - 1))
+
+that is: the likelihood of a time is the mean likelihood of the hours whose sun stood in the same direction (a
+Nadaraya-Watson mean on the sphere), which is a prior of physics upon the clock. ``t`` is civil time at the photo's place,
+with the offset its zone has on that day, so summer time and the zone's own bias come right by themselves. Where the sun
+was never seen in such a direction, as at midnight above the polar circle, ``eps`` leaves the time neither favoured nor
+ruled out.
+
+A direction is made of elevation and of the azimuth from the meridian on which the sun culminates, afternoon positive, so that
+both hemispheres look alike; deeper than astronomical twilight it is dark whatever the elevation.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from telltime.media.capture_time import Capture
+from telltime.media.sun import sun_position
+from telltime.media.zones import zone_at
+
+Sun = tuple[str, float, float, str]
+"""A day at a place: ISO date, latitude, longitude, IANA zone."""
+
+WIDTH = 5.0
+"""Standard deviation of the kernel in degrees: the sun's way in twenty minutes."""
+
+_EPS = 1e-4
+_DARK = -18.0
+
+# Cities on both sides of the equator, near and far from their zone's meridian, so that civil time differs from solar time
+# by what it does for people: used where a model does not say what it learnt from.
+_CITIES = (
+    (59.3, 18.1, "Europe/Stockholm"),
+    (51.5, -0.1, "Europe/London"),
+    (48.9, 2.4, "Europe/Paris"),
+    (40.4, -3.7, "Europe/Madrid"),
+    (41.0, 29.0, "Europe/Istanbul"),
+    (40.7, -74.0, "America/New_York"),
+    (41.9, -87.6, "America/Chicago"),
+    (37.8, -122.4, "America/Los_Angeles"),
+    (19.4, -99.1, "America/Mexico_City"),
+    (-23.5, -46.6, "America/Sao_Paulo"),
+    (35.7, 139.7, "Asia/Tokyo"),
+    (31.2, 121.5, "Asia/Shanghai"),
+    (28.6, 77.2, "Asia/Kolkata"),
+    (1.3, 103.8, "Asia/Singapore"),
+    (-33.9, 18.4, "Africa/Johannesburg"),
+    (-33.9, 151.2, "Australia/Sydney"),
+)
+COMMON: tuple[Sun, ...] = tuple(
+    (f"2023-{month:02d}-21", *city) for month in (1, 3, 4, 6, 8, 10, 12) for city in _CITIES
+)
+
+
+def knows_sun(capture: Capture | None) -> bool:
+    """Whether a photo states both day and place."""
+    return (
+        capture is not None
+        and capture.day is not None
+        and capture.latitude is not None
+        and capture.longitude is not None
+    )
+
+
+def sun_of(capture: Capture) -> Sun | None:
+    """Day and place of a photo; ``None`` where one is missing, or no zone is known there."""
+    if not knows_sun(capture):
+        return None
+    assert capture.latitude is not None
+    assert capture.longitude is not None
+    zone = capture.zone or zone_at(capture.latitude, capture.longitude)
+    if zone is None and capture.offset is not None:
+        minutes = round(capture.offset / timedelta(minutes=1))
+        zone = f"{minutes:+d}"
+    if zone is None or capture.day is None:
+        return None
+    return (capture.day.isoformat()[:10], round(capture.latitude, 2), round(capture.longitude, 2), zone)
+
+
+def carried(densities: np.ndarray, suns: Sequence[Sun], reference: Sequence[Sun] | None = None) -> np.ndarray:
+    """Densities of photos, carried over to the place and day of each.
+
+    Args:
+        densities: ``[N, bins]``, rows sum to 1: what the model says without knowing where.
+        suns: ``[N]`` day and place of each photo.
+        reference: days and places that the model learnt from; :data:`COMMON` if ``None`` or empty.
+
+    Returns:
+        float64 ``[N, bins]``, rows sum to 1, over the civil time of each place.
+    """
+    densities = np.asarray(densities, dtype=np.float64)
+    known = tuple(tuple(sun) for sun in (reference or COMMON))
+    out = np.empty_like(densities)
+    for row, sun in enumerate(suns):
+        out[row] = densities[row] @ _kernel(tuple(sun), known, densities.shape[1])  # type: ignore[arg-type]
+    return out / out.sum(axis=1, keepdims=True)
+
+
+def elevations(sun: Sun, bins: int = 96) -> np.ndarray:
+    """Sun elevation in degrees in the middle of every part of the civil day, ``[bins]``."""
+    return sun_position(_moments(sun, bins), sun[1], sun[2])[0]
+
+
+@lru_cache(maxsize=512)
+def _kernel(sun: Sun, reference: tuple[Sun, ...], bins: int) -> np.ndarray:
+    """``[hours, times]``: what a unit of density at an hour adds to each time; every column sums to 1."""
+    here = _directions(sun, bins)
+    there = _reference(reference, bins)
+    kappa = 1 / np.radians(WIDTH) ** 2
+    close = np.zeros((bins, bins))
+    for member in there:
+        close += np.exp(kappa * (member @ here.T - 1))
+    close = close / len(there) + _EPS
+    return close / close.sum(axis=0)
+
+
+@lru_cache(maxsize=4)
+def _reference(reference: tuple[Sun, ...], bins: int) -> np.ndarray:
+    return np.stack([_directions(sun, bins) for sun in reference])
+
+
+def _directions(sun: Sun, bins: int) -> np.ndarray:
+    """Unit vectors to the sun over the civil day, float64 ``[bins, 3]``: up, afternoon, towards the culmination."""
+    _, latitude, longitude, _ = sun
+    elevation, azimuth = sun_position(_moments(sun, bins), latitude, longitude)
+    height = np.radians(np.maximum(elevation, _DARK))
+    around = np.radians(azimuth - 180 if latitude >= 0 else -azimuth)
+    return np.stack([np.sin(height), np.cos(height) * np.sin(around), np.cos(height) * np.cos(around)], axis=1)
+
+
+def _moments(sun: Sun, bins: int) -> np.ndarray:
+    """Seconds since 1970 UTC in the middle of every part of a civil day, float64 ``[bins]``."""
+    start = datetime.combine(date.fromisoformat(sun[0]), time())
+    zone = _zone(sun[3])
+    steps = [start + timedelta(days=1) * ((k + 0.5) / bins) for k in range(bins)]
+    return np.array([moment.replace(tzinfo=zone).timestamp() for moment in steps])
+
+
+@lru_cache(maxsize=256)
+def _zone(name: str) -> tzinfo:
+    """A zone by name, or by its minutes from UTC as in ``+120``."""
+    return timezone(timedelta(minutes=int(name))) if name[:1] in "+-" else ZoneInfo(name)
