@@ -1,8 +1,8 @@
 """A density over the day as a 24-hour dial: for the terminal in Braille dots, for pages and files as SVG.
 
 Noon is on top and midnight at the bottom, and time runs clockwise: morning is on the left, evening on the right, as the
-sun goes for who looks south. Everywhere hours are floats in [0, 24) and an arc is ``(start, end)`` with end after start,
-past midnight if need be.
+sun goes for who looks south. Hours are floats in [0, 24); an arc runs clockwise from its start to its end, past
+midnight if need be, and is the whole day where both are equal.
 """
 
 import math
@@ -156,9 +156,8 @@ def svg(
         )
     x, y = _direction(median)
     parts.append(
-        f'<line x1="{42 * x:.1f}" y1="{42 * y:.1f}" x2="{90 * x:.1f}" y2="{90 * y:.1f}" stroke="var(--ink)" stroke-width="2"/>'
-    )
-    parts.append(
+        f'<line x1="{42 * x:.1f}" y1="{42 * y:.1f}" x2="{90 * x:.1f}" y2="{90 * y:.1f}" stroke="var(--ink)" '
+        'stroke-width="2"/>'
         f'<text y="6" text-anchor="middle" font-size="17" font-weight="650" fill="var(--ink)">{hhmm(median)}</text>'
     )
     if claimed is not None:

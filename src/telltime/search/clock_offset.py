@@ -5,18 +5,21 @@ offset is the one that makes the claimed times likeliest:
 
     L(delta) = sum_i log((1 - e) p_i(t_i + delta) + e / bins),    best = argmax over delta
 
-with ``p_i`` the density of photo i, ``t_i`` the time it claims, and ``e`` the share of photos allowed to be anything (indoors,
-screens, a wrong model), so that no single photo decides.
+with ``p_i`` the density of photo i, ``t_i`` the time it claims, and ``e`` the share of photos allowed to be anything
+(indoors, screens, a wrong model), so that no single photo decides.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 _ANYTHING = 0.05
 _DRAWS = 400
 _PRIOR_WRONG = 0.1
+_BIAS = 30
+"""Minutes that a model may be wrong by for a scene it does not know, whatever the number of photos."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class Offset:
 
     @property
     def wrong(self) -> bool:
-        """Whether to tell the user: no offset is well outside the interval, and chance is an unlikely explanation."""
-        return self.probability >= 0.95 and not self.interval[0] <= 0 <= self.interval[1]
+        """Whether to tell the user: chance is an unlikely explanation, and so is a model half an hour off."""
+        return self.probability >= 0.95 and not (self.interval[0] < _BIAS and self.interval[1] > -_BIAS)
 
     @property
     def mending(self) -> int:
@@ -68,7 +71,7 @@ def likelihoods(densities: np.ndarray, claimed_hours: np.ndarray, step_minutes: 
     """Log-likelihood of every offset for every photo, float64 ``[N, 1440 / step]``; the first column is no offset.
 
     Args:
-        densities: ``[N, bins]``, rows sum to 1; between the middles of bins they are read linearly, around midnight too.
+        densities: ``[N, bins]``, rows sum to 1; read linearly between the middles of bins, over midnight too.
         claimed_hours: ``[N]``, in [0, 24).
         step_minutes: between offsets; divides the day.
 
@@ -153,7 +156,7 @@ def _signed(steps: np.ndarray, count: int) -> np.ndarray:
 def periods(table: np.ndarray, cost: float = 12.0) -> list[tuple[int, int]]:
     """Stretches of photos, in the order they were taken, over which one offset holds.
 
-    The cheapest way through the offsets, where every change costs ``cost`` nats (Viterbi with one price for all changes):
+    The cheapest way through the offsets, where every change costs ``cost`` nats (Viterbi, one price for all changes):
     someone set the clock, came home, or summer time began.
 
     Args:
@@ -178,4 +181,4 @@ def periods(table: np.ndarray, cost: float = 12.0) -> list[tuple[int, int]]:
     for photo in range(photos - 1, 0, -1):
         path[photo - 1] = came[photo, path[photo]]
     cuts = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), photos]
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(cuts))

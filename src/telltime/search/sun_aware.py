@@ -1,31 +1,29 @@
 """Carrying what a model says about clock time over to one place and day, by way of the sun.
 
 A photo shows light, not a clock: an hour learnt in one country and season looks otherwise in another. With the sun's
-direction ``u(t)`` at the photo's place and date, and its directions ``v(r, h)`` at the reference places and days ``r`` that
-a model learnt its hours from, the density ``p(h)`` becomes
+direction ``u(t)`` at the photo's place and date, and its directions ``v(r, h)`` at the places and days ``r`` that a
+model learnt its hours from, the density ``p(h)`` becomes
 
     q(t)  proportional to  sum_h p(h) K(t, h) / sum_h K(t, h),    K(t, h) = eps + mean_r exp(kappa (u(t) . v(r, h) - 1))
 
 that is: the likelihood of a time is the mean likelihood of the hours whose sun stood in the same direction (a
-Nadaraya-Watson mean on the sphere), which is a prior of physics upon the clock. ``t`` is civil time at the photo's place,
-with the offset its zone has on that day, so summer time and the zone's own bias come right by themselves. Where the sun
-was never seen in such a direction, as at midnight above the polar circle, ``eps`` leaves the time neither favoured nor
-ruled out.
+Nadaraya-Watson mean on the sphere). ``t`` is civil time at the photo's place, with the offset its zone has on that day,
+so summer time and the zone's own bias come right by themselves. Where the sun was never seen in such a direction, as at
+midnight above the polar circle, ``eps`` leaves the time neither favoured nor ruled out.
 
-A direction is made of elevation and of the azimuth from the meridian on which the sun culminates, afternoon positive, so that
-both hemispheres look alike; deeper than astronomical twilight it is dark whatever the elevation.
+A direction is made of elevation and of the azimuth from the meridian on which the sun culminates, afternoon positive,
+so that both hemispheres look alike; deeper than astronomical twilight it is dark whatever the elevation.
 """
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from telltime.media.capture_time import Capture
 from telltime.media.sun import sun_position
-from telltime.media.zones import zone_at
+from telltime.media.zones import zone_at, zone_of
 
 Sun = tuple[str, float, float, str]
 """A day at a place: ISO date, latitude, longitude, IANA zone."""
@@ -36,8 +34,8 @@ WIDTH = 5.0
 _EPS = 1e-4
 _DARK = -18.0
 
-# Cities on both sides of the equator, near and far from their zone's meridian, so that civil time differs from solar time
-# by what it does for people: used where a model does not say what it learnt from.
+# Cities on both sides of the equator, near and far from their zone's meridian, so that civil time differs from solar
+# time by what it does for people: used where a model does not say what it learnt from.
 _CITIES = (
     (59.3, 18.1, "Europe/Stockholm"),
     (51.5, -0.1, "Europe/London"),
@@ -61,29 +59,16 @@ COMMON: tuple[Sun, ...] = tuple(
 )
 
 
-def knows_sun(capture: Capture | None) -> bool:
-    """Whether a photo states both day and place."""
-    return (
-        capture is not None
-        and capture.day is not None
-        and capture.latitude is not None
-        and capture.longitude is not None
-    )
-
-
 def sun_of(capture: Capture) -> Sun | None:
-    """Day and place of a photo; ``None`` where one is missing, or no zone is known there."""
-    if not knows_sun(capture):
+    """Day and place of a photo; ``None`` where the file does not tell both, or no zone is known there."""
+    if capture.day is None or capture.latitude is None or capture.longitude is None:
         return None
-    assert capture.latitude is not None
-    assert capture.longitude is not None
     zone = capture.zone or zone_at(capture.latitude, capture.longitude)
     if zone is None and capture.offset is not None:
-        minutes = round(capture.offset / timedelta(minutes=1))
-        zone = f"{minutes:+d}"
-    if zone is None or capture.day is None:
+        zone = f"{round(capture.offset / timedelta(minutes=1)):+d}"
+    if zone is None:
         return None
-    return (capture.day.isoformat()[:10], round(capture.latitude, 2), round(capture.longitude, 2), zone)
+    return (capture.day.isoformat(), round(capture.latitude, 2), round(capture.longitude, 2), zone)
 
 
 def carried(densities: np.ndarray, suns: Sequence[Sun], reference: Sequence[Sun] | None = None) -> np.ndarray:
@@ -148,4 +133,4 @@ def _moments(sun: Sun, bins: int) -> np.ndarray:
 @lru_cache(maxsize=256)
 def _zone(name: str) -> tzinfo:
     """A zone by name, or by its minutes from UTC as in ``+120``."""
-    return timezone(timedelta(minutes=int(name))) if name[:1] in "+-" else ZoneInfo(name)
+    return timezone(timedelta(minutes=int(name))) if name[:1] in "+-" else zone_of(name)
