@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from telltime.media._found import Found
+from telltime.media._png import png_metadata
 from telltime.media._timestamps import clean, parse_time
 from telltime.media.image import register_heif
 
@@ -26,6 +27,7 @@ _XMP = (
     ("{http://ns.adobe.com/photoshop/1.0/}DateCreated", "XMP photoshop:DateCreated", "stated"),
     ("{http://ns.adobe.com/xap/1.0/}CreateDate", "XMP xmp:CreateDate", "weak"),
 )
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def picture_times(path: Path) -> Found:
@@ -34,12 +36,17 @@ def picture_times(path: Path) -> Found:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if path.suffix.lower() in (".heic", ".heif"):
-                register_heif()
-            with Image.open(path) as image:
-                exif, xmp, texts = _exif(image, found), image.info.get("xmp"), dict(image.info)
-                if xmp is None and exif is not None:
-                    xmp = exif.get(_XMP_TAG)
+            png = png_metadata(path)
+            if png is not None:
+                texts, xmp = dict(png), png.get("xmp")
+                exif = _loaded(png["exif"], found) if "exif" in png else None
+            else:
+                if path.suffix.lower() in (".heic", ".heif"):
+                    register_heif()
+                with Image.open(path) as image:
+                    exif, xmp = _exif(image, found), image.info.get("xmp")
+                    if xmp is None and exif is not None:
+                        xmp = exif.get(_XMP_TAG)
     except Exception as error:  # whatever a decoder makes of a broken file: its metadata may still be whole
         exif, xmp = _searched(path, found)
         if exif is None and xmp is None:
@@ -65,6 +72,16 @@ def _exif(image: Any, found: Found) -> Any:
     except Exception as error:  # broken segments make Pillow raise errors of many types
         found.notes.append(f"EXIF is damaged: {error}"[:120])
         return None
+
+
+def _loaded(data: bytes, found: Found) -> Any:
+    exif = Image.Exif()
+    try:
+        exif.load(data)
+    except Exception as error:  # as above
+        found.notes.append(f"EXIF is damaged: {error}"[:120])
+        return None
+    return exif
 
 
 def _tags(exif: Any, found: Found) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
@@ -159,8 +176,13 @@ def _xmp(found: Found, packet: Any) -> None:
                     fields.setdefault(name, value.strip())
     except (ElementTree.ParseError, ValueError, LookupError):
         found.notes.append("XMP is damaged")
+    dated = _DAY.match(fields.get(_XMP[1][0], ""))
     for name, source, sure in _XMP:
-        found.add(fields.get(name), source, sure)
+        value = fields.get(name)
+        if sure == "weak" and dated and value and not value.startswith(dated[0]):
+            found.notes.append(f"{source} {value} is of another day than {_XMP[1][1]} {dated[0]}, and left out")
+        else:
+            found.add(value, source, sure)
 
 
 def _created(found: Found, text: Any) -> None:
@@ -196,12 +218,7 @@ def _searched(path: Path, found: Found) -> tuple[Any, bytes | None]:
     exif = None
     start = 0 if data[:4] in (b"II*\0", b"MM\0*") else data.find(b"Exif\0\0")
     if start >= 0:
-        exif = Image.Exif()
-        try:
-            exif.load(data[start : start + 2**20])
-        except Exception as error:  # as above
-            found.notes.append(f"EXIF is damaged: {error}"[:120])
-            exif = None
+        exif = _loaded(data[start : start + 2**20], found)
     start = data.find(b"<x:xmpmeta")
     end = data.find(b"</x:xmpmeta>", start)
     return exif, data[start : end + len(b"</x:xmpmeta>")] if 0 <= start < end else None
