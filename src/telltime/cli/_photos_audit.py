@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from telltime.cli._reading import bar
-from telltime.cli._telling import add_folder, told_below
-from telltime.cli.when import add_telling
+from telltime.cli._telling import add_folder, add_telling, told_below
 
 if TYPE_CHECKING:
     from telltime.search.photo_audit import Audit, Period
@@ -36,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--level", type=_level, default=0.02, metavar="P", help="p-value below which a photo is doubtful (default 0.02)"
     )
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with clocks and pictures")
-    parser.add_argument("--commands", type=Path, metavar="FILE.sh", help="write the commands for all files to look over")
+    parser.add_argument(
+        "--commands", type=Path, metavar="FILE.sh", help="write the commands for all files"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telltime.cli._telling import add_telling, complain, pictures_below
+
 if TYPE_CHECKING:
     from telltime.search.telling import Told, Untold
 
@@ -34,20 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
-def add_telling(parser: argparse.ArgumentParser) -> None:
-    """The options of all verbs that tell times: model, sun and zone."""
-    parser.add_argument(
-        "--model", metavar="MODEL", help="run or model folder, or published checkpoint (default: the head that ships)"
-    )
-    parser.add_argument(
-        "--sun",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="count by the sun where a photo states place and date (default: if the model knows whose sun it learnt by)",
-    )
-    parser.add_argument("--zone", metavar="ZONE", help="IANA time zone of photos that tell UTC and no place")
-
-
 def run(args: argparse.Namespace) -> int:
     """Tell, show, and name what could not be read; 0 when every photo was told."""
     if args.zone is not None:
@@ -56,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         zone_of(args.zone)
     paths, missing = _pictures(args.photos)
     for path, reason in missing:
-        _complain(path, reason)
+        complain(path, reason)
     found: list[Told | Untold] = []
     if paths:
         from telltime.checkpoints.clock import load_clock
@@ -68,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         for one in tell(clock, paths, zone=args.zone, sun=args.sun):
             found.append(one)
             if not isinstance(one, Told):
-                _complain(one.path, one.reason)
+                complain(one.path, one.reason)
                 continue
             if args.svg is not None:
                 _draw(one, args.svg / f"{names.fresh(one.path.stem)}.svg")
@@ -86,14 +74,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _pictures(given: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
     """Files, those below folders included, and what was given and is nothing."""
-    from telltime.datasets.scan import IMAGE_SUFFIXES
-
-    suffixes = IMAGE_SUFFIXES | {".heic", ".heif"}
     paths: list[Path] = []
     missing: list[tuple[Path, str]] = []
     for path in given:
         if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+            below = [path / name for name in pictures_below(path)]
             paths += below
             if not below:
                 missing.append((path, "no pictures in this folder"))
@@ -102,12 +87,6 @@ def _pictures(given: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]
         else:
             missing.append((path, "no such file"))
     return paths, missing
-
-
-def _complain(path: Path, reason: str) -> None:
-    from telltime.datasets.scan import printable
-
-    print(f"telltime: {printable(path)}: {reason}", file=sys.stderr)
 
 
 class _Names:

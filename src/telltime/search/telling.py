@@ -35,6 +35,7 @@ class Told:
         arcs: by percentage, the arc that holds the true time so often.
         judge: density and hour to the p-value of that hour: how often a right one fits no better.
         sun: day and place, where the density was carried over by the sun; ``None`` where it was not.
+        feature: float32 ``[D]``, what the image tower made of it.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Told:
     arcs: Mapping[int, Arc]
     judge: Callable[[np.ndarray, float], float] = field(repr=False)
     sun: Sun | None = None
+    feature: np.ndarray | None = field(default=None, repr=False)
 
     @cached_property
     def median(self) -> float:
@@ -114,7 +116,9 @@ class Told:
             "peaks": [{"hour": round(peak.hour, 4), "share": round(peak.share, 4)} for peak in self.peaks],
             "question": self.question,
             "claimed": _claim(self.capture, self.p_value),
-            "sun": None if self.sun is None else dict(zip(("day", "latitude", "longitude", "zone"), self.sun, strict=True)),
+            "sun": None
+            if self.sun is None
+            else dict(zip(("day", "latitude", "longitude", "zone"), self.sun, strict=True)),
             "density": [round(float(share), 6) for share in self.density],
         }
 
@@ -225,7 +229,8 @@ def told_of(
     told = []
     for row, (path, capture) in enumerate(zip(paths, captures, strict=True)):
         arcs = {share: _arc(clock, densities[row], share) for share in SHARES}
-        told.append(Told(path, capture, densities[row], arcs, partial(_p_value, clock), suns[row]))
+        feature = features[row].float().cpu().numpy()
+        told.append(Told(path, capture, densities[row], arcs, partial(_p_value, clock), suns[row], feature))
     return told
 
 
