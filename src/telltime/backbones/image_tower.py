@@ -107,9 +107,7 @@ class ImageTower(nn.Module):
             own |= {"crop": 1.0, "resampling": "bicubic", "mean": CLIP_VALUES[0], "std": CLIP_VALUES[1]}
         return network, own
 
-    def _choose(
-        self, stages: Sequence[int] | None, cells: Sequence[int] | None, spread: Sequence[int] | None
-    ) -> None:
+    def _choose(self, stages: Sequence[int] | None, cells: Sequence[int] | None, spread: Sequence[int] | None) -> None:
         """Which parts make a row, and how many numbers that is."""
         usual = self.name == EMBEDDED and stages is None and cells is None and spread is None
         if usual:
@@ -143,7 +141,7 @@ class ImageTower(nn.Module):
     @property
     def least(self) -> int:
         """Short side that a picture should at least be decoded with: below it detail would be made up."""
-        return self.size
+        return self.size if self.crop is None else max(self.size, round(self.size / self.crop))
 
     def prepare(self, picture: Any) -> Tensor:
         """A picture at the network's size as the profile has it, uint8 ``[3, size, size]``, RGB.
@@ -163,7 +161,7 @@ class ImageTower(nn.Module):
         if self.crop is None:
             cut = _resized(picture, self.size, self.size, how)
         else:
-            short = max(self.size, round(self.size / self.crop))
+            short = self.least
             width, height = picture.size
             if width < height:
                 sides = short, max(short, int(short * height / width))
@@ -208,7 +206,9 @@ class ImageTower(nn.Module):
             nn.functional.adaptive_avg_pool2d(each, cells).flatten(1)
             for each, cells in zip(maps, self.cells, strict=True)
         ]
-        rows += [maps[self.stages.index(stage)].flatten(2).var(2, correction=0).add(1e-6).sqrt() for stage in self.spread]
+        rows += [
+            maps[self.stages.index(stage)].flatten(2).var(2, correction=0).add(1e-6).sqrt() for stage in self.spread
+        ]
         return torch.cat(rows, 1) * self.gain
 
     def train(self, mode: bool = True) -> "ImageTower":
@@ -245,8 +245,9 @@ class ImageTower(nn.Module):
         return vars(self) | {"_fast": (None, None)}
 
 
-_MEAN_GAIN = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-_SPREAD_GAIN = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+_MEAN_GAIN = (0.3, 0.5, 0.7, 1.5, 1.7, 6.0)
+_SPREAD_GAIN = (0.9, 1.1, 1.7, 3.0, 5.6, 9.0)
+"""Of the embedded network's stages: with them means and spreads vary by about 1 over fields of random colour."""
 
 
 def _resized(picture: Any, width: int, height: int, how: Any) -> Any:
