@@ -35,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--level", type=_level, default=0.02, metavar="P", help="p-value below which a photo is doubtful (default 0.02)"
     )
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with clocks and pictures")
-    parser.add_argument(
-        "--commands", type=Path, metavar="FILE.sh", help="write the commands for all files"
-    )
+    parser.add_argument("--commands", type=Path, metavar="FILE.sh", help="write the commands for all files")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 

@@ -3,14 +3,14 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli._telling import add_telling, complain, pictures_below
+from telltime.cli._telling import Bad, add_telling, complain, pictures_below
 
 if TYPE_CHECKING:
-    from telltime.search.telling import Told, Untold
+    from telltime.search.telling import Told
 
 SUMMARY = "tell the time of day of photos from how they look"
 
@@ -28,6 +28,10 @@ beside it and is used for nothing but its date.
 """
 
 
+_BLOCKS = 4
+"""Photos that are shown with a dial each; more are shown in a line each."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``when PHOTO...``."""
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="pictures, or folders of pictures")
@@ -42,40 +46,39 @@ def run(args: argparse.Namespace) -> int:
         from telltime.media.zones import zone_of
 
         zone_of(args.zone)
-    paths, missing = _pictures(args.photos)
-    for path, reason in missing:
+    paths, bad = _pictures(args.photos)
+    for path, reason in bad:
         complain(path, reason)
-    found: list[Told | Untold] = []
-    if paths:
-        from telltime.checkpoints.clock import load_clock
-        from telltime.search.telling import Told, tell
-
-        clock = load_clock(args.model)
-        names = _Names()
-        compact = len(paths) > 4
-        for one in tell(clock, paths, zone=args.zone, sun=args.sun):
-            found.append(one)
-            if not isinstance(one, Told):
-                complain(one.path, one.reason)
-                continue
-            if args.svg is not None:
-                _draw(one, args.svg / f"{names.fresh(one.path.stem)}.svg")
-            if not args.json:
-                print(_row(one) if compact else _block(one), flush=True)
-    from telltime.search.telling import Told
-
-    told = [one for one in found if isinstance(one, Told)]
-    bad = [(one.path, one.reason) for one in found if not isinstance(one, Told)] + missing
+    told = list(_told(paths, args, bad)) if paths else []
     if args.json:
         errors = [{"path": str(path), "error": reason} for path, reason in bad]
         print(json.dumps({"photos": [one.to_json() for one in told], "errors": errors}, indent=2))
     return 1 if bad else 0
 
 
-def _pictures(given: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+def _told(paths: Sequence[Path], args: argparse.Namespace, bad: Bad) -> "Iterator[Told]":
+    """Tell and show one photo after the other; what cannot be read is named and added to ``bad``."""
+    from telltime.checkpoints.clock import load_clock
+    from telltime.search.telling import Told, tell
+
+    names = _Names()
+    show = _row if len(paths) > _BLOCKS else _block
+    for one in tell(load_clock(args.model), paths, zone=args.zone, sun=args.sun):
+        if not isinstance(one, Told):
+            complain(one.path, one.reason)
+            bad.append((one.path, one.reason))
+            continue
+        if args.svg is not None:
+            _draw(one, args.svg / f"{names.fresh(one.path.stem)}.svg")
+        if not args.json:
+            print(show(one), flush=True)
+        yield one
+
+
+def _pictures(given: Sequence[Path]) -> tuple[list[Path], Bad]:
     """Files, those below folders included, and what was given and is nothing."""
     paths: list[Path] = []
-    missing: list[tuple[Path, str]] = []
+    missing: Bad = []
     for path in given:
         if path.is_dir():
             below = [path / name for name in pictures_below(path)]

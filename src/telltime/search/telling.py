@@ -22,6 +22,7 @@ BINS = 96
 SHARES = (50, 80)
 _BATCH = 16
 _UNLIKELY = 0.05
+_SUN = ("day", "latitude", "longitude", "zone")
 
 
 @dataclass(frozen=True)
