@@ -27,7 +27,7 @@ def add_telling(parser: argparse.ArgumentParser) -> None:
         "--sun",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="count by the sun where a photo states place and date (default: if the model says by which suns it learnt)",
+        help="count by the sun where a photo states place and date (default: if the model knows its own)",
     )
     parser.add_argument("--zone", metavar="ZONE", help="IANA time zone of photos that tell UTC and no place")
 

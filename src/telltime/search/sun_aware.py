@@ -1,23 +1,30 @@
 """Carrying what a model says about clock time over to one place and day, by way of the sun.
 
-A photo shows light, not a clock: an hour learnt in one country and season looks otherwise in another. With the sun's
-direction ``u(t)`` at the photo's place and date, and its directions ``v(r, h)`` at the places and days ``r`` that a
-model learnt its hours from, the density ``p(h)`` becomes
+A photo shows light, not a clock: an hour learnt in one country and season looks otherwise in another. Let ``u(t)`` be
+the sun at the photo's place and date, and ``v(r, h)`` at the places and days ``r`` that a model learnt its hours from.
+The density ``p(h)`` becomes
 
-    q(t)  proportional to  sum_h p(h) K(t, h) / sum_h K(t, h),    K(t, h) = eps + mean_r exp(kappa (u(t) . v(r, h) - 1))
+    q(t)  proportional to  sum_h p(h) K(t, h) / sum_h K(t, h),    K(t, h) = eps + mean_r k(u(t), v(r, h))
 
-that is: the likelihood of a time is the mean likelihood of the hours whose sun stood in the same direction (a
-Nadaraya-Watson mean on the sphere). ``t`` is civil time at the photo's place, with the offset its zone has on that day,
-so summer time and the zone's own bias come right by themselves. Where the sun was never seen in such a direction, as at
-midnight above the polar circle, ``eps`` leaves the time neither favoured nor ruled out.
+that is: the likelihood of a time is the mean likelihood of the hours whose sun stood alike (a Nadaraya-Watson mean).
+``t`` is civil time at the photo's place, with the offset its zone has on that day, so summer time and the zone's own
+bias come right by themselves.
 
-A direction is made of elevation and of the azimuth from the meridian on which the sun culminates, afternoon positive,
-so that both hemispheres look alike; deeper than astronomical twilight it is dark whatever the elevation.
+Alike is, in this order: within ``WIDTH`` degrees in the sky; as high, and roughly on that side; roughly there. Each is
+``STEP`` times less than the one before, so that the next counts only where the one before has nothing to say:
+
+    k = exp(-a^2 / 2 w^2) + STEP exp(-e^2 / 2 w^2 - z^2 / 2 W^2) + STEP^2 exp(-a^2 / 2 W^2)
+
+with ``a`` the angle between the two directions, ``e`` their difference in elevation, ``z`` in azimuth, ``w`` = WIDTH
+and ``W`` = 40 degrees. Where the sun was never seen, as at midnight above the polar circle, ``eps`` leaves a time
+neither favoured nor ruled out. Azimuth counts from the meridian on which the sun culminates, afternoon positive, so
+that both hemispheres look alike; deeper than astronomical twilight it is dark whatever the elevation.
 """
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,9 +36,11 @@ Sun = tuple[str, float, float, str]
 """A day at a place: ISO date, latitude, longitude, IANA zone."""
 
 WIDTH = 5.0
-"""Standard deviation of the kernel in degrees: the sun's way in twenty minutes."""
+"""Degrees: the sun's way in twenty minutes."""
 
-_EPS = 1e-4
+STEP = 0.01
+_WIDE = 40.0
+_EPS = 1e-7
 _DARK = -18.0
 
 # Cities on both sides of the equator, near and far from their zone's meridian, so that civil time differs from solar
@@ -99,27 +108,40 @@ def elevations(sun: Sun, bins: int = 96) -> np.ndarray:
 def _kernel(sun: Sun, reference: tuple[Sun, ...], bins: int) -> np.ndarray:
     """``[hours, times]``: what a unit of density at an hour adds to each time; every column sums to 1."""
     here = _directions(sun, bins)
-    there = _reference(reference, bins)
-    kappa = 1 / np.radians(WIDTH) ** 2
-    close = np.zeros((bins, bins))
-    for member in there:
-        close += np.exp(kappa * (member @ here.T - 1))
-    close = close / len(there) + _EPS
-    return close / close.sum(axis=0)
+    narrow, wide = 1 / np.radians(WIDTH) ** 2, 1 / np.radians(_WIDE) ** 2
+    alike = np.zeros((bins, bins))
+    for there in _reference(reference, bins):
+        apart = 1 - there.vector @ here.vector.T
+        lift = (there.height[:, None] - here.height) ** 2 / 2
+        turn = 1 - np.cos(there.around[:, None] - here.around)
+        alike += np.exp(-narrow * apart)
+        alike += STEP * np.exp(-narrow * lift - wide * turn)
+        alike += STEP**2 * np.exp(-wide * apart)
+    alike = alike / len(reference) + _EPS
+    return alike / alike.sum(axis=0)
+
+
+class _Way(NamedTuple):
+    """The sun over a day: unit vectors ``[bins, 3]``, and elevation and azimuth in radians, ``[bins]``."""
+
+    vector: np.ndarray
+    height: np.ndarray
+    around: np.ndarray
 
 
 @lru_cache(maxsize=4)
-def _reference(reference: tuple[Sun, ...], bins: int) -> np.ndarray:
-    return np.stack([_directions(sun, bins) for sun in reference])
+def _reference(reference: tuple[Sun, ...], bins: int) -> list[_Way]:
+    return [_directions(sun, bins) for sun in reference]
 
 
-def _directions(sun: Sun, bins: int) -> np.ndarray:
-    """Unit vectors to the sun over the civil day, float64 ``[bins, 3]``: up, afternoon, towards the culmination."""
+def _directions(sun: Sun, bins: int) -> _Way:
+    """Where the sun is over the civil day, not deeper than where it is dark."""
     _, latitude, longitude, _ = sun
     elevation, azimuth = sun_position(_moments(sun, bins), latitude, longitude)
     height = np.radians(np.maximum(elevation, _DARK))
     around = np.radians(azimuth - 180 if latitude >= 0 else -azimuth)
-    return np.stack([np.sin(height), np.cos(height) * np.sin(around), np.cos(height) * np.cos(around)], axis=1)
+    vector = [np.sin(height), np.cos(height) * np.sin(around), np.cos(height) * np.cos(around)]
+    return _Way(np.stack(vector, axis=1), height, around)
 
 
 def _moments(sun: Sun, bins: int) -> np.ndarray:
