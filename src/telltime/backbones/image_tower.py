@@ -38,7 +38,8 @@ class ImageTower(nn.Module):
         profile: ``"own"``, ``"reference"`` or ``"clip"``, see above.
         size: side of the pictures it takes, in pixels; by default what the network was trained with.
         stages: which feature maps, as timm numbers them; one past the last is what the final layers make of it.
-            By default the network's final feature alone, of the embedded network several.
+            By default the network's final feature alone; of the embedded network what carries light and colour too:
+            early stages where in the picture they are, spreads of four, and the final feature.
         cells: for each stage, into how many rows and columns the picture is parted; each part's mean is kept.
         spread: stages whose standard deviation over the picture is kept too.
         precision: of the network without gradient; ``"auto"`` is bfloat16 where the device is faster in it.
@@ -111,7 +112,7 @@ class ImageTower(nn.Module):
         """Which parts make a row, and how many numbers that is."""
         usual = self.name == EMBEDDED and stages is None and cells is None and spread is None
         if usual:
-            stages, cells, spread = (0, 1, 2, 3, 5), (2, 2, 2, 2, 1), (0, 1, 2, 3)
+            stages, cells, spread = (0, 1, 5), (4, 4, 1), (0, 1, 2, 3)
         self.stages = None if stages is None else list(stages)
         self.cells = None if self.stages is None else list(cells if cells is not None else [1] * len(self.stages))
         self.spread = None if self.stages is None else list(spread or ())
@@ -127,15 +128,18 @@ class ImageTower(nn.Module):
             self._maps = len(channels)
             if not self.stages or self.stages != sorted(set(self.stages)) or not 0 <= self.stages[-1] <= self._maps:
                 raise ValueError(f"stages of {self.name} are ascending numbers from 0 to {self._maps}, not {stages}")
-            if len(self.cells) != len(self.stages) or min(self.cells) < 1 or not set(self.spread) <= set(self.stages):
-                raise ValueError("cells has a number of at least 1 for each stage, and spread names some of the stages")
+            if len(self.cells) != len(self.stages) or min(self.cells) < 1:
+                raise ValueError(f"cells has a number of at least 1 for each of {len(self.stages)} stages, not {cells}")
+            if not set(self.spread) <= set(range(self._maps + 1)):
+                raise ValueError(f"spread names stages from 0 to {self._maps}, not {spread}")
             channels.append(int(self.network.num_features))
             sizes = [channels[s] * c * c for s, c in zip(self.stages, self.cells, strict=True)]
             sizes += [channels[s] for s in self.spread]
             self.dim = sum(sizes)
             if self.name == EMBEDDED:
-                known = [_MEAN_GAIN[s] for s in self.stages] + [_SPREAD_GAIN[s] for s in self.spread]
-                gains = torch.repeat_interleave(torch.tensor(known), torch.tensor(sizes))
+                known = torch.tensor([_MEAN_GAIN[s] for s in self.stages] + [_SPREAD_GAIN[s] for s in self.spread])
+                share = self.dim / (len(sizes) * torch.tensor(sizes))
+                gains = torch.repeat_interleave(known * share.sqrt(), torch.tensor(sizes))
         self.register_buffer("gain", gains, persistent=False)
 
     @property
@@ -195,20 +199,16 @@ class ImageTower(nn.Module):
     def _pooled(self, network: Any, pictures: Tensor) -> Tensor:
         if self.stages is None or self.cells is None or self.spread is None:
             return network(pictures).float()
-        inner = [stage for stage in self.stages if stage < self._maps]
-        if len(inner) == len(self.stages):
+        wanted = sorted({*self.stages, *self.spread})
+        inner = [stage for stage in wanted if stage < self._maps]
+        if len(inner) == len(wanted):
             maps = network.forward_intermediates(pictures, indices=inner, output_fmt="NCHW", intermediates_only=True)
         else:
             last, maps = network.forward_intermediates(pictures, indices=inner or [self._maps - 1], output_fmt="NCHW")
             maps = [*(maps if inner else ()), last]
-        maps = [each.float() for each in maps]
-        rows = [
-            nn.functional.adaptive_avg_pool2d(each, cells).flatten(1)
-            for each, cells in zip(maps, self.cells, strict=True)
-        ]
-        rows += [
-            maps[self.stages.index(stage)].flatten(2).var(2, correction=0).add(1e-6).sqrt() for stage in self.spread
-        ]
+        by = {stage: each.float() for stage, each in zip(wanted, maps, strict=True)}
+        rows = [_means(by[stage], cells) for stage, cells in zip(self.stages, self.cells, strict=True)]
+        rows += [(by[stage].flatten(2).var(2, correction=0) + 1e-6).sqrt() for stage in self.spread]
         return torch.cat(rows, 1) * self.gain
 
     def train(self, mode: bool = True) -> "ImageTower":
@@ -247,7 +247,13 @@ class ImageTower(nn.Module):
 
 _MEAN_GAIN = (0.3, 0.5, 0.7, 1.5, 1.7, 6.0)
 _SPREAD_GAIN = (0.9, 1.1, 1.7, 3.0, 5.6, 9.0)
-"""Of the embedded network's stages: with them means and spreads vary by about 1 over fields of random colour."""
+"""Of the embedded network's stages: with them means and spreads vary by about 1 over fields of random colour.
+Each part is then scaled so that all weigh the same together: a part of 16 numbers is not lost beside one of 1280."""
+
+
+def _means(maps: Tensor, cells: int) -> Tensor:
+    """``[N, C, H, W]`` to ``[N, C * cells * cells]``."""
+    return nn.functional.adaptive_avg_pool2d(maps, cells).flatten(1)
 
 
 def _resized(picture: Any, width: int, height: int, how: Any) -> Any:

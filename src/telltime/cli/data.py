@@ -17,6 +17,7 @@ examples:
   telltime data check folder --root my-videos
   telltime data check hmdb51 --root data/hmdb51 --annotation lists/testTrainMulti_7030_splits --no-decode
   telltime data check kinetics400 --root data/k400 --json > report.json
+  telltime data check photos --root my-photos
   telltime data make --root footage --tie 0.9 --test-tie 0 --seed 1
   telltime data generate-photos --out skies --photos 500 --places 6 --seed 1
 """
@@ -34,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    check.add_argument("name", metavar="NAME", help="ucf101, hmdb51, kinetics400, diving48, folder or generated")
+    check.add_argument(
+        "name", metavar="NAME", help="ucf101, hmdb51, kinetics400, diving48, folder, generated, photos or toc"
+    )
     check.add_argument("--root", type=Path, required=True, metavar="DIR", help="folder of the data set")
     check.add_argument("--annotation", type=Path, metavar="FILE", help="file or folder of the split lists")
     check.add_argument("--no-decode", action="store_true", help="only look for the files, do not open them")
@@ -181,7 +184,9 @@ def show(report: dict[str, Any], console: "Console", most: int = 8) -> None:
     from rich.text import Text
 
     classes = f", {report['classes']} classes" if report["classes"] else ""
-    console.print(Text.assemble((report["name"], "bold"), f" in {report['root']}: {report['videos']} videos{classes}"))
+    console.print(
+        Text.assemble((report["name"], "bold"), f" in {report['root']}: {report['videos']} {report['kind']}s{classes}")
+    )
     if report["splits"]:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for title in ("split", "fold", "listed", "present", "missing", "of published", "unreadable"):
@@ -199,12 +204,8 @@ def show(report: dict[str, Any], console: "Console", most: int = 8) -> None:
             )
         console.print(table)
     if media := report["media"]:
-        frames = media["frames"]
         sizes = ", ".join(f"{n} of {size}" for size, n in list(media["sizes"].items())[:4])
-        rates = ", ".join(list(media["rates"])[:4])
-        console.print(
-            f"frames {frames['min']:,} to {frames['max']:,} (median {frames['median']:,.0f}); {sizes}; {rates} frames/s"
-        )
+        console.print(sizes if report["kind"] == "photo" else _footage(media, sizes))
     for entry in report["unreadable"][:most]:
         console.print(Text.assemble(("unreadable ", "red"), f"{entry['path']}: {entry['reason']}"))
     if (more := len(report["unreadable"]) - most) > 0:
@@ -218,6 +219,12 @@ def show(report: dict[str, Any], console: "Console", most: int = 8) -> None:
     elif not report["videos"] and report["layout"]:
         console.print(Text("expected layout, ROOT being --root:"))
         console.print(Text(report["layout"], style="dim"))
+
+
+def _footage(media: dict[str, Any], sizes: str) -> str:
+    frames, rates = media["frames"], ", ".join(list(media["rates"])[:4])
+    counted = f"{frames['min']:,} to {frames['max']:,} (median {frames['median']:,.0f})"
+    return f"frames {counted}; {sizes}; {rates} frames/s"
 
 
 def _mark(count: int) -> str:

@@ -17,7 +17,9 @@ _TIME = re.compile(
 )
 _DATE = re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)([-_.:]?)(?P<month>\d\d)\2(?P<day>\d\d)(?!\d)")
 _EPOCH = re.compile(r"(?:^|[_-])(?P<ms>1\d{12})(?!\d)")
-_PASSED_ON = re.compile(r"^(signal|whatsapp|photo_|video_|fb_img|received_|telegram|image_picker|snapchat)", re.IGNORECASE)
+_PASSED_ON = re.compile(
+    r"^(signal|whatsapp|photo_|video_|fb_img|received_|telegram|image_picker|snapchat)", re.IGNORECASE
+)
 _SCREEN = re.compile(r"screen[ _-]?(shot|recording)|bildschirmfoto|capture d.écran|captura", re.IGNORECASE)
 
 

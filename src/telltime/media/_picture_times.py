@@ -204,7 +204,9 @@ def _changed(found: Found, value: Any) -> None:
     except ValueError:
         return
     if read is not None:
-        found.notes.append(f"EXIF DateTime {read[0]:%Y-%m-%d %H:%M:%S} is the last change and not taken for the capture")
+        found.notes.append(
+            f"EXIF DateTime {read[0]:%Y-%m-%d %H:%M:%S} is the last change and not taken for the capture"
+        )
 
 
 def _searched(path: Path, found: Found) -> tuple[Any, bytes | None]:

@@ -105,8 +105,12 @@ def read_capture(path: str | Path, zone: str | None = None) -> Capture:
     capture = _chosen(found, here or zone)
     if remark and capture.local is None:
         found.notes.append(remark)
-    if here and zone and here != zone and capture.local and offset_of(here, capture.local) != offset_of(
-        zone, capture.local
+    if (
+        here
+        and zone
+        and here != zone
+        and capture.local
+        and offset_of(here, capture.local) != offset_of(zone, capture.local)
     ):
         found.notes.append(f"the position is in {here}, not in {zone}")
     return _with(capture, found)

@@ -38,8 +38,8 @@ def sun_position(
         utc_seconds: seconds since 1970-01-01 UTC, ``[N]`` or any shape.
         latitude: degrees, north positive; broadcast against ``utc_seconds``.
         longitude: degrees, east positive; broadcast too.
-        refraction: lift the elevation by what air of 10 degrees C at 1010 hPa bends the light (Saemundsson 1986), half a
-            degree at the horizon; not applied below -1 degree, where the sun is not seen.
+        refraction: lift the elevation by what air of 10 degrees C at 1010 hPa bends the light (Saemundsson 1986),
+            half a degree at the horizon; not applied below -1 degree, where the sun is not seen.
 
     Returns:
         Elevation of the sun's centre above the horizon and azimuth, clockwise from north in [0, 360), float64 degrees
