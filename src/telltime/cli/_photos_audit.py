@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from telltime.search.photo_audit import audit
 
     with bar(args.json) as progress:
-        told, bad = told_below(args, progress)
-    found = audit(told, args.level)
+        told, bad, clock = told_below(args, progress)
+    found = audit(told, clock.p_value, args.level)
     if args.commands is not None:
         _write_commands(found, args.commands)
     if args.report is not None:

@@ -46,12 +46,10 @@ def run(args: argparse.Namespace) -> int:
     from telltime.search.by_time import find, like_words
 
     with bar(args.json) as progress:
-        told, bad = told_below(args, progress)
+        told, bad, clock = told_below(args, progress)
     likeness = None
     if args.text is not None:
-        from telltime.checkpoints.clock import load_clock
-
-        likeness = like_words(told, args.text, load_clock(args.model).tower)
+        likeness = like_words(told, args.text, clock.tower)
     top = 60 if args.text is not None and args.top is None else args.top
     hits = find(told, args.time, args.within, args.by, likeness, top)
     if args.report is not None:

@@ -1,8 +1,8 @@
 """What the verbs share that tell the times of photos: their options, and the photos of a folder told."""
 
 import argparse
-import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from telltime.cli._reading import cores, whole_number
 
 if TYPE_CHECKING:
+    from telltime.checkpoints.clock import Clock
     from telltime.datasets.record import Record
     from telltime.media.errors import MediaError
     from telltime.search.telling import Told
@@ -36,6 +37,9 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     """The folder, and how it is read."""
     parser.add_argument("dir", type=Path, metavar="DIR", help="folder of photos, with all below it")
     parser.add_argument(
+        "--annotation", type=Path, metavar="FILE", help="JSON of times and places to go by rather than the files' own"
+    )
+    parser.add_argument(
         "--store", type=Path, metavar="STORE", help="keep features here: the next time only new photos are looked at"
     )
     parser.add_argument(
@@ -43,58 +47,58 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def told_below(args: argparse.Namespace, progress: "Progress | None") -> "tuple[list[Told], Bad]":
-    """The times of all photos below ``args.dir``, and the files that could not be read, each named on stderr.
+def told_below(args: argparse.Namespace, progress: "Progress | None") -> "tuple[list[Told], Bad, Clock]":
+    """The times of all photos below ``args.dir``, the files that could not be read, and the model.
+
+    Whatever cannot be read is named on stderr.
 
     Raises:
         DatasetError: there is no such folder, or no picture in it.
         UnknownZone: ``args.zone`` is none.
         StoreError: ``args.store`` holds features of something else.
     """
-    if args.zone is not None:
-        from telltime.media.zones import zone_of
+    check_zone(args.zone)
+    from telltime.datasets.photos import captured, load
 
-        zone_of(args.zone)
-    names = pictures_below(args.dir)
+    table = load(args.dir, "all", annotation=args.annotation)
+    if args.zone is not None and args.annotation is None:
+        again = tuple(replace(one, capture=captured(one.path, args.zone)) for one in table.records)
+        table = replace(table, records=again)
 
     from telltime.checkpoints.clock import load_clock
-    from telltime.datasets.record import DatasetError, Record, Table
-    from telltime.datasets.scan import printable
-    from telltime.media.capture_time import read_capture
     from telltime.search.telling import tell_table
 
-    if not names:
-        raise DatasetError(f"{printable(args.dir)} holds no pictures")
-    records = []
-    for done, name in enumerate(names, 1):
-        path = args.dir / name
-        records.append(Record(printable(name), path, capture=read_capture(path, args.zone)))
-        if progress:
-            progress("reading times", done, len(names))
-    table = Table("photos", "all", args.dir, records=tuple(records))
+    clock = load_clock(args.model)
     policy = _naming()
     workers = cores() if args.workers is None else args.workers
     shown = None if progress is None else partial(progress, "looking")
-    told = tell_table(
-        load_clock(args.model), table, store=args.store, policy=policy, workers=workers, sun=args.sun, progress=shown
-    )
-    return told, policy.bad
+    told = tell_table(clock, table, store=args.store, policy=policy, workers=workers, sun=args.sun, progress=shown)
+    if learnt := sum(one.learnt for one in told):
+        print(
+            f"telltime: the model learnt from {learnt} of these {len(told)} photos, with the times they claim: "
+            "that they fit says little",
+            file=sys.stderr,
+        )
+    return told, policy.bad, clock
 
 
-def pictures_below(folder: Path) -> list[str]:
-    """Pictures at and below a folder, relative and sorted; hidden ones are passed over.
+def check_zone(zone: str | None) -> None:
+    """Raise :class:`~telltime.media.zones.UnknownZone` at once if there is no such zone."""
+    if zone is not None:
+        from telltime.media.zones import zone_of
+
+        zone_of(zone)
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Pictures at and below a folder; none is an error of the folder's.
 
     Raises:
-        DatasetError: there is no such folder.
+        DatasetError: there is none.
     """
-    from telltime.datasets.record import DatasetError
-    from telltime.datasets.scan import IMAGE_SUFFIXES, printable, walk
+    from telltime.datasets.photos import load
 
-    if not folder.is_dir():
-        raise DatasetError(f"{printable(folder)}: {'not a folder' if folder.exists() else 'no such folder'}")
-    suffixes = IMAGE_SUFFIXES | {".heic", ".heif"}
-    found = [name for _, names in walk(folder, []) for name in names]
-    return sorted(name for name in found if os.path.splitext(name)[1].lower() in suffixes)
+    return [record.path for record in load(folder, "all").records]
 
 
 def complain(path: Path, reason: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli._telling import Bad, add_telling, complain, pictures_below
+from telltime.cli._telling import Bad, add_telling, check_zone, complain, pictures_below
 
 if TYPE_CHECKING:
     from telltime.search.telling import Told
@@ -42,10 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Tell, show, and name what could not be read; 0 when every photo was told."""
-    if args.zone is not None:
-        from telltime.media.zones import zone_of
-
-        zone_of(args.zone)
+    check_zone(args.zone)
     paths, bad = _pictures(args.photos)
     for path, reason in bad:
         complain(path, reason)
@@ -77,13 +74,15 @@ def _told(paths: Sequence[Path], args: argparse.Namespace, bad: Bad) -> "Iterato
 
 def _pictures(given: Sequence[Path]) -> tuple[list[Path], Bad]:
     """Files, those below folders included, and what was given and is nothing."""
+    from telltime.datasets.record import DatasetError
+
     paths: list[Path] = []
     missing: Bad = []
     for path in given:
         if path.is_dir():
-            below = [path / name for name in pictures_below(path)]
-            paths += below
-            if not below:
+            try:
+                paths += pictures_below(path)
+            except DatasetError:
                 missing.append((path, "no pictures in this folder"))
         elif path.exists():
             paths.append(path)

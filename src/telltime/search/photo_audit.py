@@ -1,6 +1,6 @@
 """Clocks of cameras that are wrong, and photos whose claimed time does not fit how they look."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
@@ -15,6 +15,8 @@ from telltime.search.telling import Told
 LEVEL = 0.02
 LEAST = 8
 UNKNOWN = "unknown camera"
+
+Judge = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,14 @@ class Audit:
         }
 
 
-def audit(told: Sequence[Told], level: float = LEVEL, least: int = LEAST, step_minutes: int = 15) -> Audit:
+def audit(
+    told: Sequence[Told], judge: Judge, level: float = LEVEL, least: int = LEAST, step_minutes: int = 15
+) -> Audit:
     """Compare claimed times with how photos look, photo by photo and clock by clock.
 
     Args:
-        told: of :func:`telltime.search.telling.tell_table`, with p-values.
+        told: of :func:`telltime.search.telling.tell_table`.
+        judge: densities ``[N, bins]`` and hours ``[N]`` to p-values, as ``Clock.p_value``.
         level: p-value below which a photo is suspect.
         least: photos that a clock must have to be judged.
         step_minutes: between the offsets tried.
@@ -123,15 +128,16 @@ def audit(told: Sequence[Told], level: float = LEVEL, least: int = LEAST, step_m
         for start, end in _stretches(photos, step_minutes, least):
             found.append(_period(camera, photos[start:end], least, step_minutes))
     found.sort(key=lambda period: (not period.wrong, -len(period.photos)))
-    suspects = [
-        Suspect(one, p)
-        for period in found
-        for one in period.photos
-        if (p := one.p_value_at(period.mending / 60)) is not None and p < level
-    ]
+    suspects = [suspect for period in found for suspect in _suspects(period, judge, level)]
     suspects.sort(key=lambda one: one.p_value)
     unclaimed = tuple(one for one in told if one.capture.local is None)
     return Audit(tuple(found), tuple(suspects), unclaimed, level)
+
+
+def _suspects(period: Period, judge: Judge, level: float) -> list[Suspect]:
+    hours = (_hours(period.photos) + period.mending / 60) % 24
+    fits = judge(np.stack([one.density for one in period.photos]), hours)
+    return [Suspect(one, float(p)) for one, p in zip(period.photos, fits, strict=True) if p < level]
 
 
 def _moments(photos: Sequence[Told]) -> list[str]:

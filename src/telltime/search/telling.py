@@ -1,8 +1,8 @@
 """What a model says about the time of photos, beside what their files say."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,18 +34,20 @@ class Told:
         capture: what the file says about time and place.
         density: float64 ``[bins]`` over the civil day.
         arcs: by percentage, the arc that holds the true time so often.
-        judge: density and hour to the p-value of that hour: how often a right one fits no better.
+        p_value: of the claimed time: how often a right one fits no better; ``None`` where none is claimed.
         sun: day and place, where the density was carried over by the sun; ``None`` where it was not.
         feature: float32 ``[D]``, what the image tower made of it.
+        learnt: the model learnt from this very photo, with the time it claims.
     """
 
     path: Path
     capture: Capture
     density: np.ndarray
     arcs: Mapping[int, Arc]
-    judge: Callable[[np.ndarray, float], float] = field(repr=False)
+    p_value: float | None = None
     sun: Sun | None = None
     feature: np.ndarray | None = field(default=None, repr=False)
+    learnt: bool = False
 
     @cached_property
     def median(self) -> float:
@@ -75,16 +77,6 @@ class Told:
         first, second = sorted(self.peaks[:2], key=lambda peak: peak.hour)
         names = part_of_day(first.hour), part_of_day(second.hour)
         return f"{names[0]} or {names[1]}?" if names[0] != names[1] else f"earlier or later in the {names[0]}?"
-
-    @cached_property
-    def p_value(self) -> float | None:
-        """How often a right claim fits no better than this photo's; ``None`` where none is made."""
-        return self.p_value_at(0.0)
-
-    def p_value_at(self, shift: float) -> float | None:
-        """The same for the claimed time with ``shift`` hours added."""
-        hour = self.capture.hour
-        return None if hour is None else self.judge(self.density, (hour + shift) % 24)
 
     @property
     def doubtful(self) -> bool:
@@ -210,7 +202,9 @@ def tell_table(
         return []
     rows = kept.read("feature", [record.id for record in records])
     captures = [record.capture or Capture() for record in records]
-    return told_of(clock, rows, [record.path for record in records], captures, sun)
+    told = told_of(clock, rows, [record.path for record in records], captures, sun)
+    known = set(clock.meta.get("photos") or ())
+    return [replace(one, learnt=kept.mark(record.id) in known) for one, record in zip(told, records, strict=True)]
 
 
 def told_of(
@@ -227,23 +221,25 @@ def told_of(
     known = [row for row, one in enumerate(suns) if one is not None]
     if known:
         densities[known] = carried(densities[known], [one for one in suns if one is not None], learnt)
-    told = []
-    for row, (path, capture) in enumerate(zip(paths, captures, strict=True)):
-        arcs = {share: _arc(clock, densities[row], share) for share in SHARES}
-        feature = features[row].float().cpu().numpy()
-        told.append(Told(path, capture, densities[row], arcs, partial(_p_value, clock), suns[row], feature))
-    return told
-
-
-def _arc(clock: "Clock", density: np.ndarray, share: int) -> Arc:
-    """The calibrated arc of a density; without calibration the shortest that holds the share."""
-    return circular.arc(density, share / 100)
-
-
-def _p_value(clock: "Clock", density: np.ndarray, hour: float) -> float:
-    """How often a right claim fits no better; without calibration the share of the day's density that is no higher."""
-    level = circular.at(density, np.array(hour)) * 24 / len(density)
-    return float(density[density <= level + 1e-12].sum())
+    arcs = {share: clock.arc(densities, share / 100) for share in SHARES}
+    claimed = [row for row, capture in enumerate(captures) if capture.hour is not None]
+    fits: dict[int, float] = {}
+    if claimed:
+        hours = np.array([captures[row].hour for row in claimed], dtype=np.float64)
+        fits = dict(zip(claimed, map(float, clock.p_value(densities[claimed], hours)), strict=True))
+    rows = features.float().cpu().numpy()
+    return [
+        Told(
+            path,
+            capture,
+            densities[row],
+            {share: Arc(float(arc.start[row]), float(arc.end[row])) for share, arc in arcs.items()},
+            fits.get(row),
+            suns[row],
+            rows[row],
+        )
+        for row, (path, capture) in enumerate(zip(paths, captures, strict=True))
+    ]
 
 
 def _device(clock: "Clock") -> Any:
