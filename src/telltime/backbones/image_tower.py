@@ -39,7 +39,7 @@ class ImageTower(nn.Module):
         size: side of the pictures it takes, in pixels; by default what the network was trained with.
         stages: which feature maps, as timm numbers them; one past the last is what the final layers make of it.
             By default the network's final feature alone; of the embedded network what carries light and colour too:
-            early stages where in the picture they are, spreads of four, and the final feature.
+            means of two early stages by where in the picture, a late one's over all, and the spreads of four.
         cells: for each stage, into how many rows and columns the picture is parted; each part's mean is kept.
         spread: stages whose standard deviation over the picture is kept too.
         precision: of the network without gradient; ``"auto"`` is bfloat16 where the device is faster in it.
@@ -112,7 +112,7 @@ class ImageTower(nn.Module):
         """Which parts make a row, and how many numbers that is."""
         usual = self.name == EMBEDDED and stages is None and cells is None and spread is None
         if usual:
-            stages, cells, spread = (0, 1, 5), (4, 4, 1), (0, 1, 2, 3)
+            stages, cells, spread = (0, 1, 4), (4, 4, 1), (0, 1, 2, 3)
         self.stages = None if stages is None else list(stages)
         self.cells = None if self.stages is None else list(cells if cells is not None else [1] * len(self.stages))
         self.spread = None if self.stages is None else list(spread or ())
@@ -123,6 +123,8 @@ class ImageTower(nn.Module):
             head = getattr(self.network, "num_classes", 0)
             self.dim = int(head or getattr(self.network, "head_hidden_size", None) or self.network.num_features)
             """Numbers of a row."""
+            self.parts = (self.dim,)
+            """How many of them, in order, come from one stage."""
         else:
             channels = [int(info["num_chs"]) for info in self.network.feature_info]
             self._maps = len(channels)
@@ -135,7 +137,7 @@ class ImageTower(nn.Module):
             channels.append(int(self.network.num_features))
             sizes = [channels[s] * c * c for s, c in zip(self.stages, self.cells, strict=True)]
             sizes += [channels[s] for s in self.spread]
-            self.dim = sum(sizes)
+            self.dim, self.parts = sum(sizes), tuple(sizes)
             if self.name == EMBEDDED:
                 known = torch.tensor([_MEAN_GAIN[s] for s in self.stages] + [_SPREAD_GAIN[s] for s in self.spread])
                 share = self.dim / (len(sizes) * torch.tensor(sizes))
@@ -248,7 +250,7 @@ class ImageTower(nn.Module):
 _MEAN_GAIN = (0.3, 0.5, 0.7, 1.5, 1.7, 6.0)
 _SPREAD_GAIN = (0.9, 1.1, 1.7, 3.0, 5.6, 9.0)
 """Of the embedded network's stages: with them means and spreads vary by about 1 over fields of random colour.
-Each part is then scaled so that all weigh the same together: a part of 16 numbers is not lost beside one of 1280."""
+Each part is then scaled so that all weigh the same together: a part of 16 numbers is not lost beside one of 320."""
 
 
 def _means(maps: Tensor, cells: int) -> Tensor:
