@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from telltime import __version__
-
 T = TypeVar("T")
 
 LONGEST_WAIT = 300.0
@@ -91,7 +89,7 @@ def get(url: str, timeout: float, largest: int, allowed: Callable[[str], bool]) 
     """
     if not allowed(url):
         raise Refused(f"it is at {urlsplit(url).hostname or 'no address'}, which is not asked")
-    request = urllib.request.Request(url, headers={"User-Agent": f"telltime/{__version__}"})
+    request = urllib.request.Request(url, headers={"User-Agent": "telltime"})
     try:
         with urllib.request.build_opener(_Redirects(allowed)).open(request, timeout=timeout) as answer:
             body: bytes = answer.read(largest + 1)

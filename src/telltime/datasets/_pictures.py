@@ -25,7 +25,7 @@ class Pictures:
     """
 
     def __init__(self, name: str, root: str | Path) -> None:
-        self.root = check_root(name, Path(root))
+        self.name, self.root = name, check_root(name, Path(root))
         files: list[str] = []
         others: Counter[str] = Counter()
         example: dict[str, str] = {}
@@ -50,6 +50,19 @@ class Pictures:
         return [
             note.replace("video", "picture") for note in self.found.notes(expected=(".json", ".txt", ".csv", ".md"))
         ]
+
+    def nothing(self) -> str:
+        """The sentence to say where there is no picture."""
+        found, where = self.found, printable(self.root)
+        if kinds := found.archives():
+            count = found.others[kinds[0]]
+            return f"{self.name}: no picture in {where}, but {count} {kinds[0]} archives; extract them first"
+        total = sum(found.others.values())
+        beside = (
+            f" among {total} other file{'s' * (total != 1)}" if total else "" if found.troubles else ", it is empty"
+        )
+        hint = found.troubles[0] if found.troubles else "expected files such as photo.jpg"
+        return f"{self.name}: no picture found in {where}{beside}; {hint}"
 
     def find(self, listed: str) -> str | None:
         """The path below the root of what an annotation lists: that very path, else the file of that name.

@@ -66,9 +66,18 @@ def read_rows(path: str | Path) -> list[Row]:
     if not isinstance(content, list):
         raise DatasetError(f"{printable(path)}: expected a list of rows, found {type(content).__name__}")
     try:
-        return [_row(number, entry) for number, entry in enumerate(content, 1)]
+        return rows_of(content)
     except DatasetError as error:
         raise DatasetError(f"{printable(path)}: {error}") from None
+
+
+def rows_of(content: Iterable[object]) -> list[Row]:
+    """The rows that decoded JSON objects stand for.
+
+    Raises:
+        DatasetError: one is no such object; names its number.
+    """
+    return [_row(number, entry) for number, entry in enumerate(content, 1)]
 
 
 def write_rows(path: str | Path, rows: Iterable[Row]) -> None:

@@ -51,7 +51,7 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
         return Table(NAME, split, place, records=(_record(printable(place.name), place, captured(place)),), fold=fold)
     pictures = Pictures(NAME, place)
     if not pictures.files:
-        raise DatasetError(_nothing(pictures))
+        raise DatasetError(pictures.nothing())
     if annotation is not None:
         file = Path(annotation).expanduser()
         if not file.is_file():
@@ -114,14 +114,3 @@ def _annotated(pictures: Pictures, split: str, fold: int, rows: list[Row]) -> Ta
         return table
     timed = tuple(r for r in table.records if r.capture is not None and r.capture.local is not None)
     return replace(table, records=timed)
-
-
-def _nothing(pictures: Pictures) -> str:
-    found = pictures.found
-    where = printable(pictures.root)
-    if kinds := found.archives():
-        return f"no picture in {where}, but {found.others[kinds[0]]} {kinds[0]} archives; extract them first"
-    total = sum(found.others.values())
-    beside = f" among {total} other files" if total else "" if found.troubles else ", it is empty"
-    hint = found.troubles[0] if found.troubles else "expected files such as photo.jpg"
-    return f"no picture found in {where}{beside}; {hint}"

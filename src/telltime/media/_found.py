@@ -30,19 +30,31 @@ class Found:
     camera: str | None = None
     notes: list[str] = field(default_factory=list)
 
-    def add(self, value: object, source: str, sure: str = "stated", utc: bool = False, **more: object) -> None:
-        """Take the time in ``value``, or note why it is none."""
+    def add(
+        self,
+        value: object,
+        source: str,
+        sure: str = "stated",
+        utc: bool = False,
+        part: object = None,
+        offset: timedelta | None = None,
+        remark: str | None = None,
+        compare: bool = True,
+    ) -> None:
+        """Take the time in ``value`` as a :class:`Stamp`, or note why it is none.
+
+        ``part`` are the decimals of the second where they stand elsewhere; ``offset`` goes before one in ``value``.
+        """
         read = self.tried(parse_time, value, source)
         if read is None:
             return
-        time, offset = read
-        part, offset = more.pop("part", None), more.pop("offset", None) or offset
+        time, written = read
+        offset = written if offset is None else offset
         if part and not time.microsecond:
             time = time.replace(microsecond=_fraction(part))
         if utc and offset is not None:
             time, offset = time - offset, None
-        assert offset is None or isinstance(offset, timedelta)
-        self.stamps.append(Stamp(time, source, sure, utc, offset, **more))  # type: ignore[arg-type]
+        self.stamps.append(Stamp(time, source, sure, utc, offset, remark=remark, compare=compare))
 
     def offset(self, value: object, source: str) -> timedelta | None:
         """The offset in ``value``; a note where it is none."""

@@ -27,31 +27,33 @@ _XMP = (
     ("{http://ns.adobe.com/photoshop/1.0/}DateCreated", "XMP photoshop:DateCreated", "stated"),
     ("{http://ns.adobe.com/xap/1.0/}CreateDate", "XMP xmp:CreateDate", "weak"),
 )
+_TIFF, _MARKED = re.compile(rb"II\*\0|MM\0\*"), re.compile(rb"Exif\0\0(?:II\*\0|MM\0\*)")
+Tags = tuple[dict[int, Any], dict[int, Any], dict[int, Any]]
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def picture_times(path: Path) -> Found:
     """What the picture at ``path`` says; damage is told in notes."""
-    found, exif, xmp, texts = Found(), None, None, {}
+    found, exif, xmp, texts, tags = Found(), None, None, {}, None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             png = png_metadata(path)
             if png is not None:
                 texts, xmp = dict(png), png.get("xmp")
-                exif = _loaded(png["exif"], found) if "exif" in png else None
+                tags = _tags(_loaded(png["exif"], found) if "exif" in png else None, found)
             else:
                 if path.suffix.lower() in (".heic", ".heif"):
                     register_heif()
                 with Image.open(path) as image:
                     exif, xmp = _exif(image, found), image.info.get("xmp")
-                    if xmp is None and exif is not None:
-                        xmp = exif.get(_XMP_TAG)
+                    tags = _tags(exif, found)
+                    xmp = xmp or tags[0].get(_XMP_TAG)
     except Exception as error:  # whatever a decoder makes of a broken file: its metadata may still be whole
         exif, xmp = _searched(path, found)
         if exif is None and xmp is None:
             found.notes.append(f"no picture known here, or damaged at its start ({type(error).__name__})")
-    tags = _tags(exif, found)
+    tags = tags or _tags(exif, found)
     _times(found, *tags)
     _position(found, tags[2])
     found.camera = _camera(tags[0], tags[1])
@@ -77,14 +79,16 @@ def _exif(image: Any, found: Found) -> Any:
 def _loaded(data: bytes, found: Found) -> Any:
     exif = Image.Exif()
     try:
-        exif.load(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exif.load(data)
     except Exception as error:  # as above
         found.notes.append(f"EXIF is damaged: {error}"[:120])
         return None
     return exif
 
 
-def _tags(exif: Any, found: Found) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
+def _tags(exif: Any, found: Found) -> Tags:
     """The fields of the picture, of the camera and of the satellites."""
     parts: list[dict[int, Any]] = []
     for name, number in (("EXIF", None), ("EXIF", _EXIF), ("EXIF GPS", _GPS)):
@@ -217,10 +221,11 @@ def _searched(path: Path, found: Found) -> tuple[Any, bytes | None]:
     except OSError as error:
         found.notes.append(f"cannot be read: {error.strerror}")
         return None, None
-    exif = None
-    start = 0 if data[:4] in (b"II*\0", b"MM\0*") else data.find(b"Exif\0\0")
-    if start >= 0:
-        exif = _loaded(data[start : start + 2**20], found)
+    # HEIC names its EXIF in a table before it gives it, so the name alone is no mark; some leave it out of the block.
+    mark = _TIFF.match(data) or _MARKED.search(data)
+    if mark is None and path.suffix.lower() in (".avif", ".heic", ".heif"):
+        mark = _TIFF.search(data)
+    exif = _loaded(data[mark.start() : mark.start() + 2**20], found) if mark else None
     start = data.find(b"<x:xmpmeta")
     end = data.find(b"</x:xmpmeta>", start)
     return exif, data[start : end + len(b"</x:xmpmeta>")] if 0 <= start < end else None

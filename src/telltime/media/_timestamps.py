@@ -61,7 +61,7 @@ def parse_time(value: object) -> tuple[datetime, timedelta | None] | None:
     text = clean(value)
     if not re.search(r"\w", text):
         return None
-    if not re.search(r"[1-9]", text):
+    if not re.search(r"[^\W0]", text.replace("T", "").replace("Z", "")):
         raise ValueError(f"{text[:40]!r} is a date of zeros")
     found = _TIME.fullmatch(text)
     if not found:

@@ -73,7 +73,7 @@ def open_upright(path: Path, limits: Limits, least: int | None = None) -> Iterat
         raise Unreadable(path, "empty file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # sizes are checked below, and damage to metadata does not matter here
             heif = path.suffix.lower() in (".heic", ".heif") and not register_heif()
             with Image.open(path) as image:
                 if least is not None and not image.info.get("progressive"):
