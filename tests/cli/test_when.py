@@ -122,7 +122,7 @@ def test_the_sun_can_be_asked_for_and_left(right, tmp_path, capsys):
 
 
 def test_unknown_zones_and_models_are_told_at_once(right, capsys):
-    assert main(["when", str(right[0]), "--zone", "Europe/Pariss"]) == 1
+    assert main(["when", str(right[0]), "--zone", "Europe/Pariss"]) == 2
     assert "Europe/Paris?" in capsys.readouterr().err
     assert main(["when", str(right[0]), "--model", "no/such/model"]) == 1
     assert "no/such/model" in capsys.readouterr().err

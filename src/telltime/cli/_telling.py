@@ -28,9 +28,10 @@ def add_telling(parser: argparse.ArgumentParser) -> None:
         "--sun",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="count by the sun where a photo states place and date (default: if the model knows its own)",
+        help="count by the sun where a photo states place and date (default: if the model says by which suns)",
     )
     parser.add_argument("--zone", metavar="ZONE", help="IANA time zone of photos that tell UTC and no place")
+    parser.set_defaults(usage_error=parser.error)
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
@@ -54,10 +55,9 @@ def told_below(args: argparse.Namespace, progress: "Progress | None") -> "tuple[
 
     Raises:
         DatasetError: there is no such folder, or no picture in it.
-        UnknownZone: ``args.zone`` is none.
         StoreError: ``args.store`` holds features of something else.
     """
-    check_zone(args.zone)
+    check_zone(args)
     from telltime.datasets.photos import captured, load
 
     table = load(args.dir, "all", annotation=args.annotation)
@@ -82,12 +82,15 @@ def told_below(args: argparse.Namespace, progress: "Progress | None") -> "tuple[
     return told, policy.bad, clock
 
 
-def check_zone(zone: str | None) -> None:
-    """Raise :class:`~telltime.media.zones.UnknownZone` at once if there is no such zone."""
-    if zone is not None:
-        from telltime.media.zones import zone_of
+def check_zone(args: argparse.Namespace) -> None:
+    """Leave with an error of the command line if there is no such zone as ``--zone`` names."""
+    if args.zone is not None:
+        from telltime.media.zones import UnknownZone, zone_of
 
-        zone_of(zone)
+        try:
+            zone_of(args.zone)
+        except UnknownZone as error:
+            args.usage_error(str(error))
 
 
 def pictures_below(folder: Path) -> list[Path]:

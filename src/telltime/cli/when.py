@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Tell, show, and name what could not be read; 0 when every photo was told."""
-    check_zone(args.zone)
+    check_zone(args)
     paths, bad = _pictures(args.photos)
     for path, reason in bad:
         complain(path, reason)
@@ -107,9 +107,10 @@ class _Names:
 
 
 def _draw(told: "Told", path: Path) -> None:
+    from telltime.datasets.suns import sun_of
     from telltime.media.files import whole
     from telltime.report.clock import svg
-    from telltime.search.sun_aware import elevations, sun_of
+    from telltime.search.sun_aware import elevations
 
     sun = told.sun or sun_of(told.capture)
     drawing = svg(

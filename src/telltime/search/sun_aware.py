@@ -28,12 +28,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from telltime.media.capture_time import Capture
+from telltime.datasets.suns import Sun
 from telltime.media.sun import sun_position
-from telltime.media.zones import zone_at, zone_of
-
-Sun = tuple[str, float, float, str]
-"""A day at a place: ISO date, latitude, longitude, IANA zone."""
+from telltime.media.zones import zone_of
 
 WIDTH = 5.0
 """Degrees: the sun's way in twenty minutes."""
@@ -66,18 +63,6 @@ _CITIES = (
 COMMON: tuple[Sun, ...] = tuple(
     (f"2023-{month:02d}-21", *city) for month in (1, 3, 4, 6, 8, 10, 12) for city in _CITIES
 )
-
-
-def sun_of(capture: Capture) -> Sun | None:
-    """Day and place of a photo; ``None`` where the file does not tell both, or no zone is known there."""
-    if capture.day is None or capture.latitude is None or capture.longitude is None:
-        return None
-    zone = capture.zone or zone_at(capture.latitude, capture.longitude)
-    if zone is None and capture.offset is not None:
-        zone = f"{round(capture.offset / timedelta(minutes=1)):+d}"
-    if zone is None:
-        return None
-    return (capture.day.isoformat(), round(capture.latitude, 2), round(capture.longitude, 2), zone)
 
 
 def carried(densities: np.ndarray, suns: Sequence[Sun], reference: Sequence[Sun] | None = None) -> np.ndarray:

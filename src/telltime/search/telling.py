@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from telltime.datasets.suns import Sun, sun_of
 from telltime.media.capture_time import Capture, read_capture
 from telltime.media.errors import MediaError
 from telltime.metrics import circular
 from telltime.metrics.circular import Arc, Peak
-from telltime.search.sun_aware import Sun, carried, elevations, sun_of
+from telltime.search.sun_aware import carried, elevations
 
 if TYPE_CHECKING:
     from telltime.checkpoints.clock import Clock
