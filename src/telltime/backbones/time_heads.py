@@ -80,7 +80,7 @@ class CosineHead(nn.Module):
         return spread(self(features).softmax(1), bins)
 
 
-class _Straight(nn.Module):
+class Straight(nn.Module):
     """What the other heads share: a linear map, or an adapter's hidden layer before it."""
 
     def __init__(self, dim: int, out: int, hidden: int, dropout: float) -> None:
@@ -101,7 +101,7 @@ class _Straight(nn.Module):
         return self.out(self.trunk(features))
 
 
-class SoftHead(_Straight):
+class SoftHead(Straight):
     """Soft circular labels: the log density is a smooth curve along the day, a sum of a few waves a photo.
 
     Args:
@@ -118,7 +118,7 @@ class SoftHead(_Straight):
         classes: int = 24,
         dim: int = 768,
         harmonics: int = 6,
-        roughness: float = 0.5,
+        roughness: float = 1.0,
         hidden: int = 0,
         dropout: float = 0.0,
     ) -> None:
@@ -143,7 +143,7 @@ class SoftHead(_Straight):
         return (told @ self.waves(bins, told)).softmax(1)
 
 
-class MixtureHead(_Straight):
+class MixtureHead(Straight):
     """A mixture of von Mises curves a photo.
 
     Args:
@@ -182,7 +182,7 @@ class MixtureHead(_Straight):
         return shares.view(len(shares), bins, finer).sum(2)
 
 
-class MonthHead(_Straight):
+class MonthHead(Straight):
     """Hours by months: a score for each class of the day in each month.
 
     Args:

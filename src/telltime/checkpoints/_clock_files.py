@@ -70,8 +70,11 @@ def is_published(state: Mapping[str, Any]) -> bool:
     return _ADAPTER in state and _CAPSULE in state
 
 
-def published_parts(path: Path) -> Parts:
+def published_parts(path: Path, heads: int | None = None) -> Parts:
     """Take a published file apart; nothing of it is run.
+
+    Args:
+        heads: of CLIP's attention, where they are not of 64 numbers each.
 
     Raises:
         CheckpointError: it is none of TICL's, lacks something beside CLIP, or holds what does not belong there.
@@ -92,7 +95,7 @@ def published_parts(path: Path) -> Parts:
         return Parts(head, classes, dim, hidden, None, ("its CLIP tower is the published one",))
     try:
         vision = vision_part(clip)
-        shape = shape_of(vision)
+        shape = shape_of(vision, heads)
         tower: Any = build_seeded(
             "telltime.backbones.image_tower.ImageTower",
             {"name": "clip", "profile": "reference", "shape": shape._asdict(), "pretrained": False},

@@ -59,7 +59,7 @@ class Scene:
 
 def draw_scene(rng: np.random.Generator) -> Scene:
     """A scene at random: a street, a skyline, a coast, fields or a yard."""
-    kind = rng.choice(["street", "skyline", "coast", "field", "yard"])
+    kind = str(rng.choice(["street", "skyline", "coast", "field", "yard"]))
     field = float(rng.uniform(45, 75))
     heading = float(rng.uniform(0, 360))
     blocks, trees, lamps = {
@@ -85,14 +85,16 @@ def draw_scene(rng: np.random.Generator) -> Scene:
         for _ in range(int(rng.integers(lamps[0], lamps[1] + 1)))
     ]
     near = {"street": "asphalt", "skyline": "stone", "coast": "sand", "field": "grass", "yard": "grass"}[kind]
-    far = {"coast": "water", "street": "asphalt", "skyline": "stone"}.get(kind, "grass")
+    beyond = {"coast": "water", "street": "asphalt", "skyline": "stone"}.get(kind, "grass")
+    if kind in ("skyline", "field") and rng.uniform() < 0.5:
+        beyond = "water"
     return Scene(
         heading=heading,
         field=field,
         horizon=float(rng.uniform(0.42, 0.68)),
         mast=float(rng.uniform(5, 22)),
-        near=str(near),
-        far=str(rng.choice([far, "water"])) if kind in ("skyline", "field") else str(far),
+        near=near,
+        far=beyond,
         things=tuple(sorted(things, key=lambda thing: -thing.distance)),
         hills=float(rng.uniform(0, 5)) if rng.uniform() < 0.6 else 0.0,
         seed=int(rng.integers(1 << 31)),

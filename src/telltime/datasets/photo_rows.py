@@ -121,7 +121,8 @@ def query_rows(rows: Sequence[Row], per_hour: int = 2) -> tuple[list[int], list[
         Indices of the queries and of the database, each in the order of ``rows``. Rows without a time are in neither.
     """
     taken = [0] * 24
-    queries, database = [], []
+    queries: list[int] = []
+    database: list[int] = []
     for index, row in enumerate(rows):
         if row.capture.local is None:
             continue

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from telltime.backbones.time_heads import HEADS, CosineHead, MixtureHead, MonthHead
+from telltime.backbones.time_heads import HEADS, CosineHead, MixtureHead, MonthHead, Straight
 from telltime.clips.source import Source
 from telltime.losses import clock
 from telltime.methods.method import Batch, Step
@@ -30,6 +30,7 @@ class Views(NamedTuple):
         classes: int64 ``[B]``, the classes of the hours.
         months: float32 ``[B]``, 0 to 12, below 0 where not known.
         epoch: how many epochs are behind.
+        photos: how many there are to learn from.
         rows: for each head the rows it learns from, int64, the first head's all.
     """
 
@@ -38,6 +39,7 @@ class Views(NamedTuple):
     classes: Tensor
     months: Tensor
     epoch: int
+    photos: int
     rows: tuple[Tensor | None, ...]
 
 
@@ -47,7 +49,7 @@ class TICL(nn.Module):
     Args:
         reader: brings features and hours (:class:`telltime.clips.source.Source`).
         classes: equal parts of the day, by whole minutes.
-        dim: numbers of a feature.
+        dim: numbers of a feature; by default what the reader gives.
         head: ``"cosine"`` (published), ``"soft"`` (soft circular labels), ``"mixture"`` (von Mises), ``"month"`` (hour
             by month).
         loss: of the cosine head: ``"in-batch"`` (published), ``"class-count"`` (equal, from one row a class; dropout
@@ -56,7 +58,10 @@ class TICL(nn.Module):
             only, as the published code does.
         width: hours, of soft labels.
         month_width: months, of the month head's labels.
-        folds: heads that learn beside the first one, each without one fold.
+        decay: of the heads other than the cosine one: how strongly their last weights are held near 0, as against all
+            photos together, so that it need not change with how many there are. The precision of a normal prior on
+            weights of features of length 1.
+        folds: heads that learn beside the first one, each without one fold; by default what the reader has.
         arguments: of the head's class, beside ``classes`` and ``dim``.
     """
 
@@ -64,13 +69,14 @@ class TICL(nn.Module):
         self,
         reader: Source | None = None,
         classes: int = 24,
-        dim: int = 768,
+        dim: int | None = None,
         head: Literal["cosine", "soft", "mixture", "month"] = "cosine",
         loss: Loss = "class-count",
         train_mode: Mode = "always",
         width: float = 1.0,
         month_width: float = 1.0,
-        folds: int = 0,
+        decay: float = 0.0,
+        folds: int | None = None,
         arguments: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -78,20 +84,27 @@ class TICL(nn.Module):
             raise ValueError(f"head is one of {', '.join(HEADS)}, not {head!r}")
         if not 1 <= classes <= 1440:
             raise ValueError(f"the day has 1 to 1440 classes, not {classes}")
-        if min(width, month_width) <= 0 or folds < 0 or folds == 1:
-            raise ValueError("widths are above 0, and there are no folds or at least 2")
+        folds = int(getattr(reader, "folds", 0)) if folds is None else folds
+        dim = int(getattr(reader, "dim", 768)) if dim is None else dim
+        if min(width, month_width) <= 0 or decay < 0 or folds < 0 or folds == 1:
+            raise ValueError("widths are above 0, decay is not below 0, and there are no folds or at least 2")
         if loss not in ("class-count", "in-batch", "soft") or train_mode not in ("always", "first-epoch"):
             raise ValueError(f"there is no loss {loss!r} or no train_mode {train_mode!r}")
         given = dict(arguments or {})
         if strange := [name for name in given if name not in inspect.signature(HEADS[head]).parameters]:
             raise ValueError(f"the head {head!r} takes no argument {strange[0]!r}")
         self.reader, self.classes, self.dim, self.head, self.loss = reader, classes, dim, head, loss
-        self.train_mode, self.width, self.month_width, self.folds = train_mode, width, month_width, folds
+        self.train_mode, self.width, self.month_width, self.decay, self.folds = train_mode, width, month_width, decay, folds
         made = [HEADS[head](classes=classes, dim=dim, **given) for _ in range(1 + folds)]
         self.clock, self.others = made[0], nn.ModuleList(made[1:])
 
+    @property
+    def flat(self) -> bool:
+        """Whether its densities hold for a day whose hours are equally common."""
+        return self.head == "cosine" and self.loss != "soft"
+
     def views(self, batch: Batch, generator: torch.Generator) -> Views:
-        """A batch with ``features`` and ``hours``, and if it has them ``months``, ``fold`` (int64) and ``epoch``."""
+        """A batch with ``features`` and ``hours``, and if it has them ``months`` and int64 ``fold``, ``epoch`` and ``photos``."""
         device, hours = generator.device, batch["hours"].double()
         features = batch["features"]
         if features.shape[1] != self.dim:
@@ -111,6 +124,7 @@ class TICL(nn.Module):
             (minutes * self.classes // 1440).to(device, non_blocking=True),
             months.to(device, non_blocking=True),
             int(batch["epoch"][0]) if "epoch" in batch else 0,
+            int(batch["photos"][0]) if "photos" in batch else len(hours),
             tuple(rows),
         )
 
@@ -144,7 +158,15 @@ class TICL(nn.Module):
             head.train(train)
 
     def _term(self, head: nn.Module, views: Views, rows: Tensor | None) -> tuple[Tensor, Tensor]:
-        """A head's loss over some rows, and its scores."""
+        """A head's loss over some rows with what holds its weights near 0, and its scores."""
+        loss, scores = self._told(head, views, rows)
+        if self.decay and isinstance(head, Straight):
+            share = 1.0 if rows is None else len(rows) / len(views.features)
+            weight = cast(Tensor, head.out.weight)
+            loss = loss + self.decay * weight.shape[1] / (2 * views.photos * share) * weight.square().sum()
+        return loss, scores
+
+    def _told(self, head: nn.Module, views: Views, rows: Tensor | None) -> tuple[Tensor, Tensor]:
         features, hours, classes, months = (
             value if rows is None else value[rows]
             for value in (views.features, views.hours, views.classes, views.months)
