@@ -78,7 +78,7 @@ def test_day_and_place_are_taken_from_the_file():
 def test_a_collection_is_kept_as_a_few_rough_suns():
     photos = [Capture(local=datetime(2023, 1 + n % 12, 9, 12), latitude=59.91, longitude=10.75) for n in range(200)]
     kept = suns_of(photos)
-    assert 0 < len(kept) <= 64
+    assert 0 < len(kept) <= 32
     assert {sun[1:] for sun in kept} == {(60.0, 11.0, "Europe/Oslo")}
     assert suns_of([*photos[:3], *[Capture()] * 3]) == []
     assert suns_of([]) == []

@@ -11,7 +11,7 @@ from telltime.media.zones import zone_at
 Sun = tuple[str, float, float, str]
 """A day at a place: ISO date, latitude, longitude, and IANA zone, or minutes from UTC as in ``+120``."""
 
-MOST = 64
+MOST = 32
 """Suns that stand for a collection."""
 
 

@@ -18,7 +18,8 @@ Alike is, in this order: within ``WIDTH`` degrees in the sky; as high, and rough
 with ``a`` the angle between the two directions, ``e`` their difference in elevation, ``z`` in azimuth, ``w`` = WIDTH
 and ``W`` = 40 degrees. Where the sun was never seen, as at midnight above the polar circle, ``eps`` leaves a time
 neither favoured nor ruled out. Azimuth counts from the meridian on which the sun culminates, afternoon positive, so
-that both hemispheres look alike; deeper than astronomical twilight it is dark whatever the elevation.
+that both hemispheres look alike. Deeper than astronomical twilight it is dark whatever the elevation, and from nautical
+twilight on the angle is that of the clock: what tells one hour of the night from another is what people do.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ WIDTH = 5.0
 STEP = 0.01
 _WIDE = 40.0
 _EPS = 1e-7
-_DARK = -18.0
+_DARK, _NIGHT, _DUSK = -18.0, -12.0, -6.0
 
 # Cities on both sides of the equator, near and far from their zone's meridian, so that civil time differs from solar
 # time by what it does for people: used where a model does not say what it learnt from.
@@ -94,15 +95,13 @@ def _kernel(sun: Sun, reference: tuple[Sun, ...], bins: int) -> np.ndarray:
     """``[hours, times]``: what a unit of density at an hour adds to each time; every column sums to 1."""
     here = _directions(sun, bins)
     narrow, wide = 1 / np.radians(WIDTH) ** 2, 1 / np.radians(_WIDE) ** 2
-    alike = np.zeros((bins, bins))
-    for there in _reference(reference, bins):
-        apart = 1 - there.vector @ here.vector.T
-        lift = (there.height[:, None] - here.height) ** 2 / 2
-        turn = 1 - np.cos(there.around[:, None] - here.around)
-        alike += np.exp(-narrow * apart)
-        alike += STEP * np.exp(-narrow * lift - wide * turn)
-        alike += STEP**2 * np.exp(-wide * apart)
-    alike = alike / len(reference) + _EPS
+    there = _reference(reference, bins)
+    apart = 1 - there.vector @ here.vector.T
+    lift = (there.height[:, None] - here.height) ** 2 / 2
+    turn = 1 - np.cos(there.around[:, None] - here.around)
+    close = np.exp(-narrow * apart) + STEP**2 * np.exp(-wide * apart) + STEP * np.exp(-narrow * lift - wide * turn)
+    alike = close.reshape(len(reference), bins, bins).sum(axis=0)
+    alike = alike.astype(np.float64) / len(reference) + _EPS
     return alike / alike.sum(axis=0)
 
 
@@ -115,8 +114,10 @@ class _Way(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def _reference(reference: tuple[Sun, ...], bins: int) -> list[_Way]:
-    return [_directions(sun, bins) for sun in reference]
+def _reference(reference: tuple[Sun, ...], bins: int) -> _Way:
+    """All ways one after the other."""
+    ways = [_directions(sun, bins) for sun in reference]
+    return _Way(*(np.concatenate([way[part] for way in ways]) for part in range(3)))
 
 
 def _directions(sun: Sun, bins: int) -> _Way:
@@ -124,9 +125,12 @@ def _directions(sun: Sun, bins: int) -> _Way:
     _, latitude, longitude, _ = sun
     elevation, azimuth = sun_position(_moments(sun, bins), latitude, longitude)
     height = np.radians(np.maximum(elevation, _DARK))
-    around = np.radians(azimuth - 180 if latitude >= 0 else -azimuth)
+    side = np.radians(azimuth - 180 if latitude >= 0 else -azimuth)
+    clock = (np.arange(bins) + 0.5) * (2 * np.pi / bins) - np.pi
+    dark = np.clip((_DUSK - elevation) / (_DUSK - _NIGHT), 0, 1)
+    around = np.angle((1 - dark) * np.exp(1j * side) + dark * np.exp(1j * clock))
     vector = [np.sin(height), np.cos(height) * np.sin(around), np.cos(height) * np.cos(around)]
-    return _Way(np.stack(vector, axis=1), height, around)
+    return _Way(*(part.astype(np.float32) for part in (np.stack(vector, axis=1), height, around)))
 
 
 def _moments(sun: Sun, bins: int) -> np.ndarray:
