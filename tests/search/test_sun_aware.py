@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from telltime.datasets.suns import sun_of, suns_of
+from telltime.datasets.suns import sun_of
 from telltime.media.capture_time import Capture
 from telltime.metrics.circular import circular_median, distance, resultant
 from telltime.search.sun_aware import COMMON, carried, elevations
@@ -73,15 +73,6 @@ def test_day_and_place_are_taken_from_the_file():
     assert at == ("2023-06-21", 59.9, 10.7, "Europe/Oslo")
     fixed = sun_of(Capture(local=local, latitude=95.0, longitude=10.7, offset=timedelta(hours=-3)))
     assert fixed is None or fixed[3] == "-180"
-
-
-def test_a_collection_is_kept_as_a_few_rough_suns():
-    photos = [Capture(local=datetime(2023, 1 + n % 12, 9, 12), latitude=59.91, longitude=10.75) for n in range(200)]
-    kept = suns_of(photos)
-    assert 0 < len(kept) <= 32
-    assert {sun[1:] for sun in kept} == {(60.0, 11.0, "Europe/Oslo")}
-    assert suns_of([*photos[:3], *[Capture()] * 3]) == []
-    assert suns_of([]) == []
 
 
 def test_a_bare_offset_does_as_a_zone():

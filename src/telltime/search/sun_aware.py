@@ -38,6 +38,7 @@ WIDTH = 5.0
 
 STEP = 0.01
 _WIDE = 40.0
+_MOST = 32
 _EPS = 1e-7
 _DARK, _NIGHT, _DUSK = -18.0, -12.0, -6.0
 
@@ -78,11 +79,17 @@ def carried(densities: np.ndarray, suns: Sequence[Sun], reference: Sequence[Sun]
         float64 ``[N, bins]``, rows sum to 1, over the civil time of each place.
     """
     densities = np.asarray(densities, dtype=np.float64)
-    known = tuple(tuple(sun) for sun in (reference or COMMON))
+    known = _thinned(reference or COMMON)
     out = np.empty_like(densities)
     for row, sun in enumerate(suns):
         out[row] = densities[row] @ _kernel(tuple(sun), known, densities.shape[1])  # type: ignore[arg-type]
     return out / out.sum(axis=1, keepdims=True)
+
+
+def _thinned(suns: Sequence[Sun]) -> tuple[Sun, ...]:
+    """So many suns as it takes, evenly from first to last."""
+    places = np.linspace(0, len(suns) - 1, min(_MOST, len(suns))).round().astype(int)
+    return tuple(suns[place] for place in places)
 
 
 def elevations(sun: Sun, bins: int = 96) -> np.ndarray:
