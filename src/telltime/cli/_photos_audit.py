@@ -100,6 +100,8 @@ def _show_period(period: "Period") -> None:
         f"(best {hours(period.offset.minutes)}, 90 % interval {hours(least)} to {hours(most)}; "
         f"probability {period.offset.probability:.1%})"
     )
+    if abs(period.mending) == 720:
+        print("  light does not tell 12 h forward from 12 h back: look at the dates before mending")
     files = [told.path for told in period.photos]
     more = f"   # and {len(files) - _SHOWN} more; --commands FILE.sh writes all" if len(files) > _SHOWN else ""
     print(f"  look:  {look_command(period.mending, files[:_SHOWN])}{more}")

@@ -53,7 +53,8 @@ def find(
 ) -> list[Hit]:
     """Photos whose time lies in a window, in the order of the day from its start.
 
-    Estimated, a photo's time is its circular median; where two times fit ("morning or evening?"), either counts.
+    Estimated, a photo's time is its circular median; where two times fit ("morning or evening?"), either counts, if the
+    window is at least as probable as any of its length.
 
     Args:
         told: photos, with what a model says.
@@ -69,7 +70,9 @@ def find(
         hour = one.capture.hour if by == "stated" else _inside(one, at, within)
         if hour is not None and circular.distance(hour, at) <= within:
             alike = None if likeness is None else float(likeness[row])
-            hits.append(Hit(one, float(hour), one.within(at, within), alike))
+            hit = Hit(one, float(hour), one.within(at, within), alike)
+            if by == "stated" or hit.probability >= within / 12:
+                hits.append(hit)
     if top is not None and len(hits) > top:
         hits.sort(key=lambda hit: -(hit.probability if hit.likeness is None else hit.likeness))
         hits = hits[:top]

@@ -32,6 +32,8 @@ class Offset:
         gain: log-likelihood over that of no offset, in nats, all photos together; never negative.
         photos: how many it was told from.
         probability: that the clock is wrong at all, if one in ten clocks is, by every offset alike.
+        mending: minutes to mend by: mistakes of a zone or of AM and PM are whole hours, so the likeliest whole hour of
+            the interval is preferred; without one it is ``minutes``.
     """
 
     minutes: int
@@ -39,20 +41,12 @@ class Offset:
     gain: float
     photos: int
     probability: float
+    mending: int
 
     @property
     def wrong(self) -> bool:
         """Whether to tell the user: chance is an unlikely explanation, and so is a model half an hour off."""
         return self.probability >= 0.95 and not (self.interval[0] < _BIAS and self.interval[1] > -_BIAS)
-
-    @property
-    def mending(self) -> int:
-        """Minutes to mend by: mistakes of a zone or of AM and PM are whole hours, so one in the interval is preferred.
-
-        Of several the one nearest to the best offset counts; without one it is the best offset itself.
-        """
-        whole = 60 * round(self.minutes / 60)
-        return whole if self.interval[0] <= whole <= self.interval[1] else self.minutes
 
     def to_json(self) -> dict[str, object]:
         """Everything, with the mending."""
@@ -138,7 +132,19 @@ def best_offset(
     scaled = weight * (total - total[0])
     against = np.exp(np.clip(scaled[1:], -700, 700)).mean() if count > 1 else 0.0
     odds = _PRIOR_WRONG / (1 - _PRIOR_WRONG) * against
-    return Offset(minutes, interval, float(total[best] - total[0]), len(table), float(odds / (1 + odds)))
+    gain = float(total[best] - total[0])
+    return Offset(minutes, interval, gain, len(table), float(odds / (1 + odds)), _whole_hour(total, minutes, interval))
+
+
+def _whole_hour(total: np.ndarray, minutes: int, interval: tuple[int, int]) -> int:
+    """The likeliest whole hour of an interval in minutes, or ``minutes`` where it holds none, or is no news."""
+    count = len(total)
+    hours = [60 * hour for hour in range(-(-interval[0] // 60), interval[1] // 60 + 1)]
+    hours = [hour for hour in hours if hour * count % 1440 == 0]
+    if not hours:
+        return minutes
+    likeliest = max(hours, key=lambda hour: total[hour * count // 1440 % count])
+    return (likeliest + 719) % 1440 - 719
 
 
 def _witnesses(names: np.ndarray) -> float:
