@@ -82,7 +82,7 @@ def carried(densities: np.ndarray, suns: Sequence[Sun], reference: Sequence[Sun]
     known = _thinned(reference or COMMON)
     out = np.empty_like(densities)
     for row, sun in enumerate(suns):
-        out[row] = densities[row] @ _kernel(tuple(sun), known, densities.shape[1])  # type: ignore[arg-type]
+        out[row] = densities[row] @ _kernel(tuple(sun), known, densities.shape[1])
     return out / out.sum(axis=1, keepdims=True)
 
 
