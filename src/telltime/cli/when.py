@@ -24,7 +24,11 @@ examples:
 What is told is civil time at the place, as a distribution over the day: its circular median (the answer with the least
 expected error), and the arcs that hold the true time in 50 % and 80 % of photos like those the model was calibrated on.
 With position and date in the file, --sun counts by the sun of that place and day. The time that the file claims stands
-beside it and is used for nothing but its date.
+beside it and is used for nothing but its date. In Python:
+  from telltime.checkpoints.clock import load_clock
+  from telltime.search.telling import tell
+  for told in tell(load_clock(), [Path("beach.jpg")]):
+      told.median, told.arcs[80], told.density      # hours, an arc, float64 [96]
 """
 
 
