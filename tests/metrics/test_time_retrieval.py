@@ -30,9 +30,10 @@ def test_neighbours_are_those_of_the_whole_matrix(seed, queries, rows, similarit
     out = rng.random((queries, rows)) < 0.3
     found = metrics.neighbours(query, database, 7, similarity, out, block=5)
     left, right = query.astype(np.float64), database
+    away = ((left[:, None] - right[None]) ** 2).sum(2)
     if similarity == "cosine":
         left, right = (v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12) for v in (left, right))
-    away = ((left[:, None] - right[None]) ** 2).sum(2)
+        away = 2 - 2 * left @ right.T
     away[out] = np.inf
     best = np.sort(away, 1)[:, :7]
     np.testing.assert_allclose(found.distances, best, atol=1e-4)

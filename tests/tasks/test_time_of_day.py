@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-
 from clocks import clock, photos
+
 from telltime.clips.policy import BadMedia
 from telltime.datasets.record import DatasetError, Record, Table
 from telltime.media.capture_time import Capture

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from clocks import clock, photos, tower
+
 from telltime.datasets.record import DatasetError
 from telltime.report.evaluation import write_report
 from telltime.tasks.time_retrieval import time_retrieval
@@ -67,7 +67,7 @@ def test_a_clock_is_asked_by_its_own_features_and_of_new_photos(table):
 
 
 def test_too_few_photos_are_said(table):
-    with pytest.raises(DatasetError, match="too few.*leave-one-out"):
+    with pytest.raises(DatasetError, match=r"too few.*leave-one-out"):
         time_retrieval(tower(), table.take([0, 60]))
     with pytest.raises(ValueError, match="protocol is one of"):
         time_retrieval(tower(), table, protocol="all")

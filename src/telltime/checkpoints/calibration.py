@@ -31,7 +31,8 @@ _MOST = 2000
 _TEMPERATURES = np.geomspace(0.3, 6.0, 25)
 _EXPONENTS = np.linspace(-0.5, 1.5, 17)
 _FLOORS = np.array([0.002, 0.005, 0.01, 0.02, 0.04, 0.08])
-_CAUTION = 2.0
+_CAUTION = (2.0, 8.0)
+"""How many nats a temperature of e, and an exponent one off what is expected, must be worth."""
 
 
 @dataclass(frozen=True)
@@ -188,11 +189,12 @@ def _fitted(given: np.ndarray, told: np.ndarray, prior: tuple[float, ...] | None
     weights = np.zeros(BINS) if prior is None else np.log(np.asarray(prior))
 
     def cost(temperature: float, exponent: float, floor: Any) -> np.ndarray:
+        held = _CAUTION[0] * math.log(temperature) ** 2 + _CAUTION[1] * (exponent - usual) ** 2
         power = logs / temperature + exponent * weights
         power = power - power.max(1, keepdims=True)
         right = np.exp(power[np.arange(len(power)), place]) / np.exp(power).sum(1)
         mixed = (1 - floor[:, None]) * right + floor[:, None] / BINS
-        return -np.log(mixed).sum(1) + _CAUTION * (math.log(temperature) ** 2 + (exponent - usual) ** 2)
+        return -np.log(mixed).sum(1) + held
 
     exponents = _EXPONENTS if prior is not None else np.zeros(1)
     best = (math.inf, 1.0, usual, 0.01)

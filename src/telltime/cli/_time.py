@@ -108,11 +108,12 @@ def _told(details: dict[str, Any]) -> dict[str, Any]:
     by_hour = {
         key: [None if value != value else value for value in of.tolist()] for key, of in details["by_hour"].items()
     }
-    filled = details["reliability"].count > 0
+    *_, counts = details["reliability"]
+    bins = zip(("confidence", "accuracy", "photos"), details["reliability"], strict=True)
     return {
         "photos": details["per_photo"],
         "by_hour": by_hour,
         "slices": details["slices"],
         "confusion": details["confusion"].tolist(),
-        "reliability": {key: of[filled].tolist() for key, of in details["reliability"]._asdict().items()},
+        "reliability": {key: of[counts > 0].tolist() for key, of in bins},
     }

@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data; defaults come from the recipe")
     data.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set, or of your videos or photos")
     data.add_argument(
-        "--data", metavar="NAME", help="data set: folder, generated, ucf101, hmdb51, kinetics400, diving48, vcdb, photos, toc"
+        "--data",
+        metavar="NAME",
+        help="data set: folder, generated, ucf101, hmdb51, kinetics400, diving48, vcdb, photos, toc",
     )
     data.add_argument("--fold", type=int, metavar="N", help="which of the published folds, from 1")
     data.add_argument("--annotation", type=Path, metavar="FILE", help="file or folder of the split lists")
@@ -48,9 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument("--workers", type=_count, metavar="N", help="processes that read videos")
     how = parser.add_argument_group("training")
-    how.add_argument(
-        "--calibrate", action="store_true", default=None, help="of TICL: fit on held-out photos how sure it is"
-    )
+    how.add_argument("--calibrate", action="store_true", help="of TICL: fit on held-out photos how sure it is")
     how.add_argument("--max-steps", type=_positive, metavar="N", help="end after N steps in all, resumed ones included")
     how.add_argument("--seed", type=int, metavar="N", help="of everything random")
     how.add_argument(
@@ -72,10 +72,11 @@ def run(args: argparse.Namespace) -> int:
         "bad_media.mode": args.bad_media,
         "workers": args.workers,
         "max_steps": args.max_steps,
-        "method.reader.calibrate": args.calibrate,
         "seed": args.seed,
     }
     name, tree = draft(args.recipe, args.assignments, values)
+    if args.calibrate:
+        _calibrate(name, tree)
     table = _table(name, tree)
     main = int(os.environ.get("RANK", "0")) == 0
     with Run(args.out, resume=args.resume, main=main) as run:
@@ -93,6 +94,17 @@ def run(args: argparse.Namespace) -> int:
             _report(run, name)
             _farewell(args, run, outcome)
     return 128 + outcome.trained.signal if outcome.trained.signal else 0
+
+
+def _calibrate(name: str, tree: dict[str, Any]) -> None:
+    """Ask a recipe's source of photos to calibrate."""
+    from telltime.training.errors import RecipeError
+    from telltime.training.recipe import put
+
+    reader = (tree["method"].get("init_args") or {}).get("reader") or {}
+    if not str(reader.get("class_path", "")).endswith("PhotoSource"):
+        raise RecipeError(f"--calibrate goes with recipes that tell the time, such as ticl-photos, not with {name}")
+    put(tree, "method.reader.calibrate", True)
 
 
 def _table(name: str, tree: dict[str, Any]) -> Any:
@@ -116,8 +128,8 @@ def _greeting(name: str, table: Any) -> list[str]:
         lines = [f"{name}: features of {table.root}"]
     if missing:
         lines = [
-            f"{name}: ONLY {here} OF {here + missing} {things.upper()} that {table.name} lists for split {table.split} are here; "
-            f"the other {missing} are named in dropped.jsonl"
+            f"{name}: ONLY {here} OF {here + missing} {things.upper()} that {table.name} lists for split {table.split} "
+            f"are here; the other {missing} are named in dropped.jsonl"
         ]
     return lines + [str(note) for note in table.notes]
 

@@ -24,6 +24,7 @@ class FeatureLoader:
         batch_size: photos of one batch, over all processes together.
         seed: decides the orders.
         drop_last: leave out a last batch that is not full, unless it is the only one.
+        photos: how many photos the rows are of, where some are versions of others.
         least: batches that an epoch has at least: it goes through the photos as often as that takes.
         rank, world: this process and how many train together; each takes a share of every batch.
     """
@@ -37,6 +38,7 @@ class FeatureLoader:
         batch_size: int,
         seed: int,
         drop_last: bool = False,
+        photos: int | None = None,
         least: int = 1,
         rank: int = 0,
         world: int = 1,
@@ -46,6 +48,7 @@ class FeatureLoader:
         if not len(features) == len(hours) == len(months) == len(folds):
             raise ValueError("features, hours, months and folds are of different numbers of photos")
         self.features, self.hours, self.months, self.folds = features, hours.double(), months.float(), folds.long()
+        self.photos = len(features) if photos is None else photos
         self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
         full, rest = divmod(len(features), batch_size)
         self.each = full + (rest > 0 and not (drop_last and full))
@@ -72,5 +75,5 @@ class FeatureLoader:
             "months": self.months[rows],
             "fold": self.folds[rows],
             "epoch": torch.full_like(rows, epoch),
-            "photos": torch.full_like(rows, len(self.features)),
+            "photos": torch.full_like(rows, self.photos),
         }

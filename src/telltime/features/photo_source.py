@@ -1,8 +1,8 @@
 """What TICL learns from: photos whose time is known, as features that are computed once and lie in memory."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from telltime.checkpoints.calibration import FEWEST
 from telltime.checkpoints.tower import find_tower, load_tower
 from telltime.clips.source import Opened, Terms
 from telltime.datasets.record import DatasetError, Table
+from telltime.features.altered_photos import altered_features, embed_altered
 from telltime.features.clock_keeper import ClockKeeper, Held
 from telltime.features.feature_loader import FeatureLoader
 from telltime.features.hdf5_photos import import_photos
@@ -44,6 +45,9 @@ class PhotoSource:
         folds: parts that are held out in turn; 0 for none.
         validation: share of the photos set aside, 0 to below 1.
         calibrate: fit a calibration when the training has ended.
+        views: altered versions of each photo that are learnt from beside it, see :mod:`telltime.views.photos`; each
+            costs as much as embedding the photos does.
+        views_up_to: with more photos than this there are no altered versions: then the photos are various enough.
         least_steps: batches that an epoch has at least, so that a few photos are gone through often.
         cache: folder for the features, shared by runs; by default ``features`` in the run.
     """
@@ -56,12 +60,16 @@ class PhotoSource:
     folds: int = 0
     validation: float = 0.0
     calibrate: bool = False
+    views: int = 0
+    views_up_to: int = 2000
     least_steps: int = 1
     cache: str | None = None
 
     def __post_init__(self) -> None:
-        if self.folds < 0 or self.folds == 1 or not 0 <= self.validation < 1 or self.least_steps < 1:
-            raise ValueError(f"folds are 0 or at least 2, validation a share below 1, least_steps above 0, not {self}")
+        if self.folds < 0 or self.folds == 1 or not 0 <= self.validation < 1 or self.least_steps < 1 or self.views < 0:
+            raise ValueError(
+                f"folds are 0 or at least 2, validation is a share below 1, least_steps above 0, views at least 0: {self}"
+            )
         if self.calibrate and not self.folds and not self.validation:
             raise ValueError("calibration takes photos that are held out: set folds or validation")
 
@@ -101,16 +109,20 @@ class PhotoSource:
         aside = drawn(groups, self.validation, terms.seed)
         learnt = np.flatnonzero(~aside)
         mean, scale = statistics(features[learnt]) if self.standardise else (None, None)
-        ready = features if mean is None or scale is None else (features - mean) / scale
-        whole_hours = torch.from_numpy(hours[known])
+        rows, ready = self._versions(terms, table, features, tower)
+        if mean is not None and scale is not None:
+            ready = (ready - mean) / scale
+        among = torch.from_numpy(np.flatnonzero(np.isin(rows, learnt)))
+        owners = torch.from_numpy(rows)[among]
         loader = FeatureLoader(
-            ready[learnt].to(terms.device),
-            whole_hours[learnt],
-            torch.from_numpy(months_of(table))[learnt],
-            torch.from_numpy(folds)[learnt],
+            ready[among].to(terms.device),
+            torch.from_numpy(hours[known])[owners],
+            torch.from_numpy(months_of(table))[owners],
+            torch.from_numpy(folds)[owners],
             terms.batch_size,
             terms.seed,
             terms.drop_last,
+            len(learnt),
             self.least_steps,
             terms.rank,
             terms.world,
@@ -130,11 +142,33 @@ class PhotoSource:
             mean,
             scale,
             self.calibrate,
-            {"photos": sorted({photos.marks[known[row]] for row in learnt}), "suns": suns_of(table.take(learnt.tolist()))},
+            {
+                "photos": sorted({photos.marks[known[row]] for row in learnt}),
+                "suns": suns_of(table.take(learnt.tolist())),
+            },
             terms.say,
         )
         finish = keeper.finish if terms.rank == 0 else _nothing
         return Opened(loader, keeper.save, len(learnt), missing, "when PHOTO --model RUN", finish)
+
+    def _versions(
+        self, terms: Terms, table: Table, features: Tensor, tower: ImageTower | None
+    ) -> tuple[np.ndarray, Tensor]:
+        """Features with those of altered versions below them, and which row of the table each is of."""
+        own = np.arange(len(features))
+        if not self.views or len(table) > self.views_up_to or tower is None or self.features is not None:
+            return own, features
+        folder = self._folder(terms)
+        if terms.rank == 0:
+            terms.say(f"looking at {self.views} altered versions of each of {len(table)} photos")
+            embed_altered(tower, table, folder, self.views, terms.policy, terms.workers, terms.device)
+        terms.wait()
+        found = altered_features(tower, table, folder, self.views)
+        rows, parts = zip(*found, strict=True)
+        return np.concatenate([own, *rows]), torch.cat([features, *parts])
+
+    def _folder(self, terms: Terms) -> Path:
+        return terms.folder / "features" if self.cache is None else Path(self.cache).expanduser()
 
     def _photos(self, terms: Terms) -> tuple[Photos, ImageTower | None, int]:
         """Features of the table's photos, the tower that made them if it is known, and how many photos have none."""
@@ -149,7 +183,7 @@ class PhotoSource:
             found = photo_features(store, terms.table)
             same = store.settings == photo_settings(tower)
             return found, tower if same else None, len(terms.table) - len(found.table)
-        folder = terms.folder / "features" if self.cache is None else Path(self.cache).expanduser()
+        folder = self._folder(terms) / "plain"
         if terms.rank == 0:
             told = partial(_tell, terms.say, _Quarters())
             store = Store.create(folder, photo_settings(tower))

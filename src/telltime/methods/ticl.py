@@ -94,7 +94,13 @@ class TICL(nn.Module):
         if strange := [name for name in given if name not in inspect.signature(HEADS[head]).parameters]:
             raise ValueError(f"the head {head!r} takes no argument {strange[0]!r}")
         self.reader, self.classes, self.dim, self.head, self.loss = reader, classes, dim, head, loss
-        self.train_mode, self.width, self.month_width, self.decay, self.folds = train_mode, width, month_width, decay, folds
+        self.train_mode, self.width, self.month_width, self.decay, self.folds = (
+            train_mode,
+            width,
+            month_width,
+            decay,
+            folds,
+        )
         made = [HEADS[head](classes=classes, dim=dim, **given) for _ in range(1 + folds)]
         self.clock, self.others = made[0], nn.ModuleList(made[1:])
 
@@ -104,7 +110,7 @@ class TICL(nn.Module):
         return self.head == "cosine" and self.loss != "soft"
 
     def views(self, batch: Batch, generator: torch.Generator) -> Views:
-        """A batch with ``features`` and ``hours``, and if it has them ``months`` and int64 ``fold``, ``epoch`` and ``photos``."""
+        """A batch with ``features``, ``hours``, and if it has them ``months``, ``fold``, ``epoch`` and ``photos``."""
         device, hours = generator.device, batch["hours"].double()
         features = batch["features"]
         if features.shape[1] != self.dim:

@@ -44,24 +44,27 @@ def neighbours(
     Raises:
         ValueError: shapes do not fit, or a feature is not finite.
     """
-    asked, held = _ready(query, similarity), _ready(database, similarity)
+    (asked, query_norms), (held, norms) = _ready(query, similarity), _ready(database, similarity)
     if asked.shape[1] != held.shape[1]:
         raise ValueError(f"queries have {asked.shape[1]} numbers and the database {held.shape[1]}")
     count = min(k, len(held))
     indices = np.full((len(asked), count), -1, np.int64)
     distances = np.full((len(asked), count), np.inf, np.float32)
-    squares = held.square().sum(1)
+    squares = norms.square()
     for start in range(0, len(asked), block):
         part = slice(start, min(start + block, len(asked)))
-        rows = asked[part]
-        away = torch.addmm(squares[None], rows, held.T, alpha=-2.0)  # less the query's own square, the same for all
+        rows, own = asked[part], query_norms[part, None]
+        if similarity == "cosine":
+            away = 2 - 2 * (rows @ held.T) / (own * norms)
+        else:
+            away = torch.addmm(squares[None], rows, held.T, alpha=-2.0)  # less the query's square, the same for all
         if excluded is not None:
             out = excluded(part) if callable(excluded) else excluded[part]
             away = away.masked_fill(torch.as_tensor(out), torch.inf)
         best, at = away.topk(count, dim=1, largest=False)
         known = torch.isfinite(best)
         at = _in_order(best, at)
-        found = (best + rows.square().sum(1, keepdim=True)).clamp_min(0)
+        found = (best if similarity == "cosine" else best + own.square()).clamp_min(0)
         indices[part] = at.masked_fill(~known, -1).numpy()
         distances[part] = found.masked_fill(~known, torch.inf).numpy()
     return Found(indices, distances)
@@ -86,7 +89,7 @@ def place_difference(query_places: Any, database_places: Any, wrap: bool = True)
     east = np.abs(first[:, None, 1] - second[None, :, 1])
     if wrap:
         east = np.minimum(east, 360 - east)
-    return np.hypot(north, east)
+    return np.sqrt(north * north + east * east)
 
 
 def hits_of(found: Found, right: Any) -> np.ndarray:
@@ -180,15 +183,17 @@ def interval(values: Any, draws: int = 1000, seed: int = 0, share: float = 0.95)
     return float(low), float(high)
 
 
-def _ready(features: Any, similarity: str) -> Tensor:
+def _ready(features: Any, similarity: str) -> tuple[Tensor, Tensor]:
+    """Features float32 ``[N, D]`` and their lengths ``[N]``; a length of 0 divides by next to nothing."""
     if similarity not in SIMILARITIES:
         raise ValueError(f"similarity is one of {', '.join(SIMILARITIES)}, not {similarity!r}")
     given = torch.as_tensor(features).detach().float().cpu()
     if given.ndim != 2:
         raise ValueError(f"features are [N, D], not {list(given.shape)}")
-    if not torch.isfinite(given).all():
+    norms = torch.linalg.vector_norm(given, dim=1)
+    if not torch.isfinite(norms).all():
         raise ValueError("a feature is not finite")
-    return torch.nn.functional.normalize(given, dim=1) if similarity == "cosine" else given
+    return given, norms.clamp_min(1e-12) if similarity == "cosine" else norms
 
 
 def _in_order(values: Tensor, indices: Tensor) -> Tensor:

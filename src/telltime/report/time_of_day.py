@@ -35,14 +35,15 @@ def sections(page: Page, details: Mapping[str, Any]) -> None:
 
 
 def _reliability(page: Page, found: Any) -> None:
-    there = np.asarray(found.count) > 0
-    at, right = np.asarray(found.confidence)[there], np.asarray(found.accuracy)[there]
+    sure, hit, photos = (np.asarray(values) for values in found)
+    there = photos > 0
+    at, right = sure[there], hit[there]
     page.section(
         "How far its certainty can be trusted", "Share of the likeliest hour, and how often that hour is right."
     )
     drawn = {"photos": (at.tolist(), right.tolist()), "as claimed": ([0.0, 1.0], [0.0, 1.0])}
     page.figure(plots.curves(drawn, x="claimed", y="right", smooth=False))
-    counts = [int(count) for count in np.asarray(found.count)[there]]
+    counts = [int(count) for count in photos[there]]
     rows = [(f"{a:.0%}", f"{r:.0%}", n) for a, r, n in zip(at, right, counts, strict=True)]
     page.table(["claimed", "right", "photos"], rows, folded="The same as a table")
 
