@@ -68,7 +68,7 @@ class PhotoSource:
     def __post_init__(self) -> None:
         if self.folds < 0 or self.folds == 1 or not 0 <= self.validation < 1 or self.least_steps < 1 or self.views < 0:
             raise ValueError(
-                f"folds are 0 or at least 2, validation is a share below 1, least_steps above 0, views at least 0: {self}"
+                f"folds are 0 or at least 2, validation a share below 1, least_steps above 0, views at least 0: {self}"
             )
         if self.calibrate and not self.folds and not self.validation:
             raise ValueError("calibration takes photos that are held out: set folds or validation")

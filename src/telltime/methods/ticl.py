@@ -168,7 +168,7 @@ class TICL(nn.Module):
         loss, scores = self._told(head, views, rows)
         if self.decay and isinstance(head, Straight):
             share = 1.0 if rows is None else len(rows) / len(views.features)
-            weight = cast(Tensor, head.out.weight)
+            weight = head.out.weight
             loss = loss + self.decay * weight.shape[1] / (2 * views.photos * share) * weight.square().sum()
         return loss, scores
 

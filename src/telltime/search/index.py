@@ -8,7 +8,7 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -186,7 +186,7 @@ class Index:
 
         return rank(query, rows, paths, times, calibration, top, mode, collection.videos)
 
-    def copies(self, rate: float | None = None, progress: Progress | None = None) -> "Copies":
+    def copies(self, rate: float | None = None, progress: Callable[[int, int], None] | None = None) -> "Copies":
         """Groups of videos that are copies of each other; see :func:`telltime.search.copies.find`."""
         from telltime.search.copies import find
 
