@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from telltime.checkpoints.clock import SHIPPED, load_clock
 from telltime.cli import _photos_find, when
 from telltime.cli.main import main
 from telltime.datasets.generated_photos import generate_photos
@@ -65,6 +66,23 @@ def test_times_are_near_the_truth(right, truth, capsys):
     errors = [float(distance(one["hour"], truth[Path(one["path"]).name])) for one in found["photos"]]
     assert np.median(errors) < 3
     assert np.mean(errors) < 4.5
+
+
+def test_the_head_that_ships_is_small_and_says_what_it_learnt_from():
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 1_000_000
+    clock = load_clock()
+    assert "generated" in clock.meta["learnt_from"]
+    assert clock.calibration is not None
+    assert clock.meta["suns"]
+
+
+def test_one_photo_is_told_the_same_alone_and_in_a_folder(right, roll, store, capsys):
+    alone = told(capsys, right[1])[1]["photos"][0]["hour"]
+    arguments = ["photos", "find", str(roll / "photos"), "--time", "12", "--within", "12h", "--store", str(store)]
+    assert main([*arguments, "--json"]) == 0
+    hits = json.loads(capsys.readouterr().out)["hits"]
+    [hour] = [hit["estimated_hour"] for hit in hits if Path(hit["path"]).name == right[1].name]
+    assert float(distance(hour, alone)) < 0.02
 
 
 def test_json_holds_everything(right, capsys):

@@ -43,10 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Find and show; 1 when files could not be read."""
-    from telltime.search.by_time import find, like_words
+    from telltime.search.by_time import check_words, find, like_words
 
+    check = None if args.text is None else lambda clock: check_words(clock.tower)
     with bar(args.json) as progress:
-        told, bad, clock = told_below(args, progress)
+        told, bad, clock = told_below(args, progress, check)
     likeness = None
     if args.text is not None:
         likeness = like_words(told, args.text, clock.tower)

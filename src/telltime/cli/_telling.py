@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,10 +49,12 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def told_below(args: argparse.Namespace, progress: "Progress | None") -> "tuple[list[Told], Bad, Clock]":
+def told_below(
+    args: argparse.Namespace, progress: "Progress | None", check: "Callable[[Clock], None] | None" = None
+) -> "tuple[list[Told], Bad, Clock]":
     """The times of all photos below ``args.dir``, the files that could not be read, and the model.
 
-    Whatever cannot be read is named on stderr.
+    Whatever cannot be read is named on stderr. ``check`` sees the model before any photo is looked at.
 
     Raises:
         DatasetError: there is no such folder, or no picture in it.
@@ -69,6 +72,8 @@ def told_below(args: argparse.Namespace, progress: "Progress | None") -> "tuple[
     from telltime.search.telling import tell_table
 
     clock = load_clock(args.model)
+    if check is not None:
+        check(clock)
     policy = _naming()
     workers = cores() if args.workers is None else args.workers
     shown = None if progress is None else partial(progress, "looking")

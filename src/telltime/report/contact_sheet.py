@@ -65,7 +65,7 @@ def thumbnail(path: Path, height: int = _HEIGHT) -> str:
     from telltime.media.image import open_upright
 
     try:
-        with open_upright(path, Limits()) as image:
+        with open_upright(path, Limits(), height) as image:
             image.thumbnail((2 * height, height))
             buffer = io.BytesIO()
             image.save(buffer, "WEBP", quality=72)

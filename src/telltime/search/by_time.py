@@ -85,6 +85,17 @@ def _inside(told: Told, at: float, within: float) -> float | None:
     return next((hour for hour in hours if circular.distance(hour, at) <= within), None)
 
 
+def check_words(tower: Any) -> None:
+    """Raise :class:`SearchError` if photos seen through ``tower`` cannot be compared with words."""
+    from telltime.backbones.image_tower import CLIP
+
+    if tower.name != CLIP:
+        raise SearchError(
+            f"words are compared by CLIP, and this model looks through {tower.name}; "
+            f"give --model one that was trained with the tower {CLIP}, or leave --text out"
+        )
+
+
 def like_words(told: Sequence[Told], words: str, tower: Any) -> np.ndarray:
     """Cosine of each photo with words, by the text half of the CLIP network whose image half the model looks through.
 
@@ -101,11 +112,7 @@ def like_words(told: Sequence[Told], words: str, tower: Any) -> np.ndarray:
     """
     from telltime.backbones.image_tower import CLIP
 
-    if tower.name != CLIP:
-        raise SearchError(
-            f"words are compared by CLIP, and this model looks through {tower.name}; "
-            f"give --model one that was trained with the tower {CLIP}, or leave --text out"
-        )
+    check_words(tower)
     try:
         from transformers import AutoTokenizer, CLIPTextModelWithProjection
     except ImportError:

@@ -156,16 +156,14 @@ def tell(
     """
     import torch
 
-    from telltime.media.frames import Limits
-    from telltime.media.image import open_upright
+    from telltime.media.image import read_image
 
     for start in range(0, len(paths), _BATCH):
         found: dict[Path, Any] = {}
         bad: dict[Path, str] = {}
         for path in paths[start : start + _BATCH]:
             try:
-                with open_upright(path, Limits()) as image:
-                    found[path] = clock.tower.prepare(image)
+                found[path] = clock.tower.prepare(read_image(path, least=clock.tower.least))
             except MediaError as error:
                 bad[path] = error.reason
         told: dict[Path, Told] = {}
