@@ -9,7 +9,7 @@ from telltime.cli.main import main
 
 @pytest.fixture(autouse=True)
 def _one_core(monkeypatch):
-    monkeypatch.setattr("telltime.cli._reading._cores", lambda: 0)
+    monkeypatch.setattr("telltime.cli._reading.cores", lambda: 0)
 
 
 @pytest.fixture(autouse=True)
