@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from telltime.backbones.products import linear
 from telltime.clips.ragged import Ragged, offsets_of
 
 LONGEST_SHARE = 0.75
@@ -86,11 +87,13 @@ class TCAEncoder(nn.Module):
         x = frames.rows
         for layer in self.transformer_encoder.layers:
             a = layer.self_attn
-            attended = self._attend(F.linear(x, a.in_proj_weight, a.in_proj_bias), places)
-            attended = F.linear(attended, a.out_proj.weight, a.out_proj.bias)
+            attended = self._attend(linear(x, a.in_proj_weight, a.in_proj_bias), places)
+            attended = linear(attended, a.out_proj.weight, a.out_proj.bias)
             x = layer.norm1(x + F.dropout(attended, self.dropout, self.training))
-            fed = F.dropout(F.relu(layer.linear1(x)), self.dropout, self.training)
-            x = layer.norm2(x + F.dropout(layer.linear2(fed), self.dropout, self.training))
+            fed = linear(x, layer.linear1.weight, layer.linear1.bias).relu_()
+            fed = F.dropout(fed, self.dropout, self.training)
+            fed = linear(fed, layer.linear2.weight, layer.linear2.bias)
+            x = layer.norm2(x + F.dropout(fed, self.dropout, self.training))
         if self.transformer_encoder.norm is not None:
             x = self.transformer_encoder.norm(x)
         x = x if x.dtype == torch.float64 else x.float()
@@ -102,8 +105,8 @@ class TCAEncoder(nn.Module):
         attended = []
         dropout = self.dropout if self.training else 0.0
         for at in places:
-            taken = projected[at.rows].unflatten(-1, (3, self.heads, self.dim // self.heads))
-            q, k, v = taken.permute(2, 0, 3, 1, 4)
+            taken = projected.index_select(0, at.rows.flatten()).unflatten(0, at.rows.shape)
+            q, k, v = taken.unflatten(-1, (3, self.heads, self.dim // self.heads)).permute(2, 0, 3, 1, 4)
             out = F.scaled_dot_product_attention(q, k, v, at.mask, dropout_p=dropout)
             attended.append(out.transpose(1, 2).flatten(2).flatten(0, 1)[at.back])
         return torch.cat(attended)[_order(places)]

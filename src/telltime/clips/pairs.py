@@ -123,7 +123,7 @@ class PairLoader:
         rows = self.frames.rows
         return {
             "index": torch.from_numpy(items.astype(np.int64)),
-            "rows": rows[flat.to(rows.device)].float(),
+            "rows": rows.index_select(0, flat.to(rows.device)).float(),
             "offsets": offsets_of(lengths),
             "owners": torch.from_numpy(self.owners[np.asarray(sequences, dtype=np.int64)]),
             "related": self._relations(self.owners[np.asarray(sequences[: len(items)], dtype=np.int64)]),
