@@ -81,7 +81,11 @@ class CosineHead(nn.Module):
 
 
 class Straight(nn.Module):
-    """What the other heads share: a linear map, or an adapter's hidden layer before it."""
+    """What the other heads share: a linear map, perhaps with a hidden layer before it, that starts at 0.
+
+    What it maps is divided by the root of its size, so that standardised features come in at length 1 and plain
+    gradient descent with momentum finds the best weights in a few hundred steps.
+    """
 
     def __init__(self, dim: int, out: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -95,10 +99,11 @@ class Straight(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """What photos are found by: the hidden layer, or what the linear map says, ``[N, ...]``."""
-        return self.trunk(features) if self.hidden else self.out(features)
+        return self.trunk(features) if self.hidden else self.told(features)
 
     def told(self, features: Tensor) -> Tensor:
-        return self.out(self.trunk(features))
+        """The linear map's output."""
+        return self.out(self.trunk(features) / math.sqrt(self.out.in_features))
 
 
 class SoftHead(Straight):
