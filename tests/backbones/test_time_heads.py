@@ -45,7 +45,9 @@ def test_repeated_rows_are_counted_rows():
     counts = torch.tensor([3, 0, 1, 5, 2, 1])
     rows = torch.repeat_interleave(torch.eye(6, dtype=torch.float64), counts, dim=0)
     repeated, counted = twin(rows), encoder.gallery(counts.double())
-    torch.testing.assert_close(counted[counts > 0], torch.stack([repeated[counts[:i].sum()] for i in range(6) if counts[i]]))
+    torch.testing.assert_close(
+        counted[counts > 0], torch.stack([repeated[counts[:i].sum()] for i in range(6) if counts[i]])
+    )
     for (key, first), second in zip(encoder.named_buffers(), twin.buffers(), strict=True):
         torch.testing.assert_close(first, second, msg=key)
 

@@ -123,6 +123,8 @@ def test_batches_depend_on_seed_and_epoch_alone():
     assert sorted(torch.cat(whole[:4]).tolist()) == sorted(hours.tolist())
     parts = [loader(features, hours, batch=16, rank=rank, world=2) for rank in (0, 1)]
     both = [torch.cat([b["hours"] for b in pair]) for pair in zip(*(p.epoch(0) for p in parts), strict=True)]
-    assert all(torch.equal(a, b["hours"]) for a, b in zip(both, loader(features, hours, batch=16).epoch(0), strict=True))
+    assert all(
+        torch.equal(a, b["hours"]) for a, b in zip(both, loader(features, hours, batch=16).epoch(0), strict=True)
+    )
     assert len(loader(features, hours, batch=16, drop_last=True)) == 3
     assert len(loader(features, hours, batch=64, drop_last=True)) == 1

@@ -7,7 +7,9 @@ from hypothesis.extra.numpy import arrays
 from telltime.metrics import circular
 
 densities = st.sampled_from([6, 7, 24, 25, 96]).flatmap(
-    lambda bins: arrays(np.float64, (3, bins), elements=st.floats(0, 1)).map(lambda a: (a + 1e-3) / (a + 1e-3).sum(1, keepdims=True))
+    lambda bins: arrays(np.float64, (3, bins), elements=st.floats(0, 1)).map(
+        lambda a: (a + 1e-3) / (a + 1e-3).sum(1, keepdims=True)
+    )
 )
 few = settings(max_examples=15, deadline=None)
 

@@ -145,9 +145,7 @@ class ClockKeeper:
         return float(told.get("nll", float("inf")))
 
     def _with_tower(self, made: Clock, calibration: Calibration | None) -> Clock:
-        return Clock(
-            made.head, self.tower, calibration, made.mean, made.scale, made.limit, self.keep_tower, made.meta
-        )
+        return Clock(made.head, self.tower, calibration, made.mean, made.scale, made.limit, self.keep_tower, made.meta)
 
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:

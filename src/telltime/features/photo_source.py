@@ -141,7 +141,7 @@ class PhotoSource:
             ),
             hours[known][learnt],
             tower,
-            tower is not None and self.features is None and find_tower(self.model).kind != "timm",
+            tower is not None and not self._named(),
             mean,
             scale,
             self.limit if self.standardise else None,
@@ -170,6 +170,10 @@ class PhotoSource:
         found = altered_features(tower, table, folder, self.views)
         rows, parts = zip(*found, strict=True)
         return np.concatenate([own, *rows]), torch.cat([features, *parts])
+
+    def _named(self) -> bool:
+        """Whether the name alone gives the tower's weights back."""
+        return find_tower(self.model).kind == "timm" and not self.model.endswith("@random")
 
     def _folder(self, terms: Terms) -> Path:
         return terms.folder / "features" if self.cache is None else Path(self.cache).expanduser()
