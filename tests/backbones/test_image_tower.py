@@ -20,7 +20,9 @@ def tower():
 
 
 def pictures(count, size, seed=0):
-    return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    return torch.randint(
+        0, 256, (count, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def test_the_embedded_tower_needs_nothing_and_tells_light_from_dark(tower):

@@ -261,8 +261,10 @@ def test_png(tmp_path):
 def test_metadata_in_containers_that_are_not_known(tmp_path):
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x9003] = text(NOON)
-    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300) + b"\0\0\0\6" + exif.tobytes() + bytes(50))
-    assert read_capture(tmp_path / "a.heic").local == NOON
+    head = b"\0\0\0\x18ftypheic" + bytes(30) + b"infe\2\0\0\0\0\1\0\0Exif\0" + bytes(300)
+    for block in (b"\0\0\0\6" + exif.tobytes(), b"\0\0\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")):
+        (tmp_path / "a.heic").write_bytes(head + block + bytes(50))
+        assert read_capture(tmp_path / "a.heic").local == NOON
     (tmp_path / "b.heic").write_bytes(
         b"\0\0\0\x18ftypheic" + packet(exif_DateTimeOriginal="2023-06-13T12:00:30").encode()
     )

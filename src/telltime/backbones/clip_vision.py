@@ -45,7 +45,7 @@ def clip_network(shape: ClipShape) -> nn.Module:
         mlp_ratio=shape.mlp / shape.width,
         num_classes=shape.dim,
         pre_norm=True,
-        norm_layer=partial(nn.LayerNorm, eps=1e-5),  # type: ignore[arg-type]
+        norm_layer=partial(nn.LayerNorm, eps=1e-5),
         act_layer="quick_gelu",
     )
     return made

@@ -123,7 +123,7 @@ class ImageTower(nn.Module):
             head = getattr(self.network, "num_classes", 0)
             self.dim = int(head or getattr(self.network, "head_hidden_size", None) or self.network.num_features)
             """Numbers of a row."""
-            self.parts = (self.dim,)
+            self.parts: tuple[int, ...] = (self.dim,)
             """How many of them, in order, come from one stage."""
         else:
             channels = [int(info["num_chs"]) for info in self.network.feature_info]
@@ -241,7 +241,8 @@ class ImageTower(nn.Module):
         network = folded(self.network)
         probe = torch.linspace(-1, 1, 3 * self.size**2, device=self.mean.device).view(1, 3, self.size, self.size)
         rows = [self._pooled(each, probe) for each in (self.network, network)]
-        return network if (rows[0] - rows[1]).abs().max() < _CLOSE * max(1.0, rows[0].abs().max()) else self.network
+        close = _CLOSE * max(1.0, rows[0].abs().max().item())
+        return network if (rows[0] - rows[1]).abs().max().item() < close else self.network
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_fast": (None, None)}

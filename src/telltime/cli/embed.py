@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="run or model folder, published checkpoint, timm name or hf-hub:OWNER/NAME"
     )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of videos or photos, one of them, or a data set")
+    parser.add_argument(
+        "source", type=Path, metavar="SOURCE", help="folder of videos or photos, one of them, or a data set"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="STORE", help="folder of features: new, or to go on")
     parser.add_argument("--positions", type=whole_number(1), metavar="N", help="clips a video (default 9)")
     parser.add_argument("--data", metavar="NAME", help="what SOURCE is (default folder, or photos: see below)")

@@ -16,7 +16,6 @@ Layout::
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from PIL import Image
 
-from telltime.datasets._light import light_at
-from telltime.datasets._scenery import Scene, View, draw_scene
+from telltime.datasets._exposure import WEATHER, Camera, Shot, develop, write_exif
+from telltime.datasets._scenery import draw_scene
+from telltime.datasets._view import View
 from telltime.datasets.record import DatasetError
 from telltime.media.files import whole
 from telltime.media.sun import sun_position
@@ -57,45 +57,9 @@ PLACES: dict[str, tuple[float, float, str]] = {
     "tashkent": (41.300, 69.240, "Asia/Tashkent"),
     "chicago": (41.878, -87.630, "America/Chicago"),
 }
-WEATHER = {  # cover of cloud from and to, how much sun it swallows, fog, how often
-    "clear": (0.0, 0.08, 0.2, 0.0, 0.34),
-    "scattered": (0.15, 0.5, 0.35, 0.0, 0.28),
-    "broken": (0.5, 0.85, 0.6, 0.0, 0.16),
-    "overcast": (0.95, 1.0, 0.95, 0.05, 0.16),
-    "fog": (0.5, 1.0, 0.7, 0.6, 0.06),
-}
 _MARK = "telltime generated photos"
 _MAKERS = (("Alder", "A1"), ("Birch", "B-20"), ("Cedar", "C3 Mark II"), ("Damson", "D7"))
 _LONGEST = 1024
-
-
-@dataclass(frozen=True)
-class _Camera:
-    name: str
-    latitude: float
-    longitude: float
-    zone: str
-    scene: Scene
-    maker: tuple[str, str]
-    serial: str
-    exposure: float
-    keep: float
-    contrast: float
-    balance: np.ndarray
-    grain: float
-    quality: int
-
-
-@dataclass(frozen=True)
-class _Shot:
-    file: str
-    camera: int
-    local: datetime
-    offset: timedelta
-    elevation: float
-    azimuth: float
-    weather: str
-    seed: tuple[int, ...]
 
 
 def generate_photos(
@@ -158,11 +122,11 @@ def generate_photos(
     shrink = min(1.0, _LONGEST / max(size))
     drawn_at = (max(16, round(height * shrink)), max(16, round(width * shrink)))
 
-    def take(shot: _Shot, view: View) -> None:
+    def take(shot: Shot, view: View) -> None:
         camera = stand[shot.camera]
-        image = Image.fromarray(_develop(view, camera, shot)).resize((width, height), Image.Resampling.BICUBIC)
+        image = Image.fromarray(develop(view, camera, shot)).resize((width, height), Image.Resampling.BICUBIC)
         claimed = shot.local + timedelta(hours=wrong.get(shot.camera, 0.0))
-        told = {"exif": _exif(camera, claimed, shot.offset, gps, offset)} if exif else {}
+        told = {"exif": write_exif(camera, claimed, shot.offset, gps, offset)} if exif else {}
         with whole(out / "photos" / shot.file) as beside:
             image.save(beside, "JPEG", quality=camera.quality, **told)
 
@@ -179,11 +143,11 @@ def generate_photos(
     return out
 
 
-def _camera(place: str, number: int, seed: int) -> _Camera:
+def _camera(place: str, number: int, seed: int) -> Camera:
     latitude, longitude, zone = PLACES[place]
     rng = np.random.default_rng([seed, 11, list(PLACES).index(place), number])
     red, blue = rng.normal(0, 0.05, 2)
-    return _Camera(
+    return Camera(
         name=f"{place}-{number + 1}",
         latitude=round(latitude + float(rng.uniform(-0.02, 0.02)), 5),
         longitude=round(longitude + float(rng.uniform(-0.02, 0.02)), 5),
@@ -200,7 +164,7 @@ def _camera(place: str, number: int, seed: int) -> _Camera:
     )
 
 
-def _shots(stand: list[_Camera], cameras: int, photos: int, days: int, year: int, seed: int) -> list[_Shot]:
+def _shots(stand: list[Camera], cameras: int, photos: int, days: int, year: int, seed: int) -> list[Shot]:
     shots = []
     first = date(year, 1, 1)
     for number, camera in enumerate(stand):
@@ -220,7 +184,7 @@ def _shots(stand: list[_Camera], cameras: int, photos: int, days: int, year: int
             local = utc.astimezone(zone).replace(tzinfo=None)  # a time that a clock set forward never showed
             elevation, azimuth = sun_position(np.array([utc.timestamp()]), camera.latitude, camera.longitude)
             shots.append(
-                _Shot(
+                Shot(
                     file=f"{camera.name}_{taken:05d}.jpg",
                     camera=number,
                     local=local,
@@ -234,54 +198,7 @@ def _shots(stand: list[_Camera], cameras: int, photos: int, days: int, year: int
     return shots
 
 
-def _develop(view: View, camera: _Camera, shot: _Shot) -> np.ndarray:
-    """uint8 ``[H, W, 3]``: the scene in its light, through a camera that exposes for it, though not wholly."""
-    rng = np.random.default_rng(shot.seed)
-    least, most, thick, fog, _ = WEATHER[shot.weather]
-    hour = shot.local.hour + shot.local.minute / 60
-    if shot.weather == "clear" and 4 < hour < 10 and rng.uniform() < 0.2:
-        fog = float(rng.uniform(0.1, 0.35))  # mist lies in the morning
-    haze = float(np.clip((hour - 12) / 8, -1, 1)) * float(rng.uniform(0, 1))
-    light = light_at(shot.elevation, shot.azimuth, hour, float(rng.uniform(least, most)), thick, fog, haze)
-    month = (shot.local.month + (6 if camera.latitude < 0 else 0) - 1) % 12
-    tropics = abs(camera.latitude) < 24
-    season = "summer" if tropics else ("winter", "spring", "summer", "autumn")[(month + 1) % 12 // 3]
-    snow = (
-        season == "winter"
-        and np.random.default_rng([*shot.seed[:3], shot.local.month]).uniform() < (abs(camera.latitude) - 38) / 20
-    )
-    linear = view.draw(light, season, bool(snow), rng)
-    seen = linear.mean(axis=2)
-    meter = float(np.exp(np.log(seen + 1e-3).mean())) * 0.5 + float(np.median(seen)) * 0.5
-    gain = camera.exposure * 0.55 / max(meter, 1e-3) * (light.level / 10**4.5) ** camera.keep
-    pixels = 1 - np.exp(-linear * np.float32(gain) * camera.balance)
-    pixels = np.clip(pixels, 0, 1) ** np.float32(camera.contrast / 2.2)
-    grain = camera.grain * (1 + 1.2 * max(0.0, 4 - np.log10(light.level * max(meter, 0.05))))
-    pixels += rng.standard_normal(pixels.shape[:2], dtype=np.float32)[..., None] * np.float32(grain)
-    return (np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)
-
-
-def _exif(camera: _Camera, local: datetime, offset: timedelta, gps: bool, with_offset: bool) -> Image.Exif:
-    stamp = local.strftime("%Y:%m:%d %H:%M:%S")
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0110], exif[0x0132] = *camera.maker, stamp
-    details = exif.get_ifd(0x8769)
-    details[0x9003] = details[0x9004] = stamp
-    details[0xA431] = camera.serial
-    if with_offset:
-        minutes = round(offset.total_seconds() / 60)
-        sign = "-" if minutes < 0 else "+"
-        details[0x9010] = details[0x9011] = details[0x9012] = f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
-    if gps:
-        place = exif.get_ifd(0x8825)
-        for tag, value, names in ((1, camera.latitude, "NS"), (3, camera.longitude, "EW")):
-            place[tag] = names[value < 0]
-            seconds = abs(value) * 3600
-            place[tag + 1] = (float(seconds // 3600), float(seconds // 60 % 60), round(seconds % 60, 3))
-    return exif
-
-
-def _row(camera: _Camera, shot: _Shot) -> dict[str, Any]:
+def _row(camera: Camera, shot: Shot) -> dict[str, Any]:
     return {
         "ground_path": shot.file,
         "latitude": camera.latitude,

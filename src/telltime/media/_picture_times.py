@@ -27,6 +27,7 @@ _XMP = (
     ("{http://ns.adobe.com/photoshop/1.0/}DateCreated", "XMP photoshop:DateCreated", "stated"),
     ("{http://ns.adobe.com/xap/1.0/}CreateDate", "XMP xmp:CreateDate", "weak"),
 )
+_TIFF, _MARKED = re.compile(rb"II\*\0|MM\0\*"), re.compile(rb"Exif\0\0(?:II\*\0|MM\0\*)")
 Tags = tuple[dict[int, Any], dict[int, Any], dict[int, Any]]
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -220,10 +221,11 @@ def _searched(path: Path, found: Found) -> tuple[Any, bytes | None]:
     except OSError as error:
         found.notes.append(f"cannot be read: {error.strerror}")
         return None, None
-    exif = None
-    start = 0 if data[:4] in (b"II*\0", b"MM\0*") else data.find(b"Exif\0\0")
-    if start >= 0:
-        exif = _loaded(data[start : start + 2**20], found)
+    # HEIC names its EXIF in a table before it gives it, so the name alone is no mark; some leave it out of the block.
+    mark = _TIFF.match(data) or _MARKED.search(data)
+    if mark is None and path.suffix.lower() in (".avif", ".heic", ".heif"):
+        mark = _TIFF.search(data)
+    exif = _loaded(data[mark.start() : mark.start() + 2**20], found) if mark else None
     start = data.find(b"<x:xmpmeta")
     end = data.find(b"</x:xmpmeta>", start)
     return exif, data[start : end + len(b"</x:xmpmeta>")] if 0 <= start < end else None
