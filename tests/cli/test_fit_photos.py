@@ -69,11 +69,9 @@ def test_features_in_the_published_layout(tmp_path):
     import numpy as np
 
     rng = np.random.default_rng(0)
-    rows = [
-        {"ground_path": f"{n}.jpg", "latitude": 0.0, "longitude": 0.0, "time": f"2013-05-{1 + n % 20:02} {n % 24:02}:30:00.0",
-         "timezone": "Etc/GMT"}
-        for n in range(64)
-    ]  # fmt: skip
+    times = [f"2013-05-{1 + n % 20:02} {n % 24:02}:30:00.0" for n in range(64)]
+    place = {"latitude": 0.0, "longitude": 0.0, "timezone": "Etc/GMT"}
+    rows = [{"ground_path": f"{n}.jpg", "time": time, **place} for n, time in enumerate(times)]
     with h5py.File(tmp_path / "train.h5", "w") as file:
         file["features"] = rng.standard_normal((64, 768), dtype=np.float32)
         file.create_dataset("metadata", data=[json.dumps(row) for row in rows], dtype=h5py.string_dtype())

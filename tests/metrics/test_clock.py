@@ -58,5 +58,5 @@ def test_groups_and_hours():
 def test_overconfidence_is_a_calibration_error():
     assert clock.calibration_error([0.9] * 10, [1] * 5 + [0] * 5) == pytest.approx(0.4)
     found = clock.reliability([0.1, 0.95, 1.0], [0, 1, 1], bins=10)
-    assert found.count.tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 0, 2]
+    assert found.photos.tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 0, 2]
     assert found.accuracy[9] == 1

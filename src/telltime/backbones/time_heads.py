@@ -11,10 +11,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributions import VonMises
 
 from telltime.backbones.adapter import Adapter
 from telltime.backbones.time_encoder import TimeEncoder
-from telltime.losses.clock import log_von_mises
 
 LOGIT = math.log(1 / 0.07)
 """Where the logarithm of the scale of similarities starts."""
@@ -181,8 +181,10 @@ class MixtureHead(Straight):
         """``[N, bins]``: the mixture at the middles of the bins, or of finer ones."""
         weights, centres, log_kappa = self.curves(features)
         finer = -(-96 // bins)
-        middles = (torch.arange(bins * finer, device=weights.device, dtype=weights.dtype) + 0.5) * (24 / bins / finer)
-        parts = log_von_mises(middles[:, None], centres[:, None], log_kappa[:, None])
+        count = bins * finer
+        middles = (torch.arange(count, device=weights.device, dtype=weights.dtype) + 0.5) * (2 * math.pi / count)
+        curves = VonMises(centres[:, None] * (math.pi / 12), log_kappa.exp()[:, None], validate_args=False)
+        parts = curves.log_prob(middles[:, None])
         shares = (weights.log_softmax(1)[:, None] + parts).logsumexp(2).softmax(1)
         return shares.view(len(shares), bins, finer).sum(2)
 

@@ -167,8 +167,7 @@ class TICL(nn.Module):
         loss, scores = self._told(head, views, rows)
         if self.decay and isinstance(head, Straight):
             share = 1.0 if rows is None else len(rows) / len(views.features)
-            weight = cast(Tensor, head.out.weight)
-            loss = loss + self.decay / (2 * views.photos * share) * weight.square().sum()
+            loss = loss + self.decay / (2 * views.photos * share) * head.out.weight.square().sum()
         return loss, scores
 
     def _told(self, head: nn.Module, views: Views, rows: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -18,12 +18,12 @@ _LENT, _FINE = 0.5, 60
 class Reliability(NamedTuple):
     """Predictions sorted by how sure they are, in equal bins of confidence: float64 ``[bins]`` each.
 
-    ``confidence`` and ``accuracy`` are means over a bin, NaN where ``count`` is 0.
+    ``confidence`` and ``accuracy`` are means over a bin, NaN where ``photos`` (int64) is 0.
     """
 
     confidence: np.ndarray
     accuracy: np.ndarray
-    count: np.ndarray
+    photos: np.ndarray
 
 
 def kept_rows(rows: int, batch: int | None) -> int:
@@ -102,7 +102,7 @@ def reliability(confidence: Any, right: Any, bins: int = 15) -> Reliability:
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = [np.bincount(place, values, bins) / np.where(count, count, np.nan) for values in (sure, hit)]
-    return Reliability(*means, count)
+    return Reliability(means[0], means[1], count)
 
 
 def calibration_error(confidence: Any, right: Any, bins: int = 15) -> float:
@@ -112,7 +112,7 @@ def calibration_error(confidence: Any, right: Any, bins: int = 15) -> float:
     """
     found = reliability(confidence, right, bins)
     gaps = np.abs(found.confidence - found.accuracy)
-    return float(np.nansum(gaps * found.count) / max(1, found.count.sum()))
+    return float(np.nansum(gaps * found.photos) / max(1, found.photos.sum()))
 
 
 def coverage(arcs: circular.Arc, hours: Any) -> float:
