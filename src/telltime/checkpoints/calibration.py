@@ -27,8 +27,8 @@ FEWEST = 8
 """Held-out photos that anything is fitted on."""
 
 _LEVELS = np.concatenate([np.linspace(0.05, 0.9, 18), [0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999]])
-_MOST = 2000
-_TEMPERATURES = np.geomspace(0.3, 6.0, 25)
+_MOST, _LEAST = 2000, 1e-30
+_TEMPERATURES = np.geomspace(0.3, 20.0, 32)
 _EXPONENTS = np.linspace(-0.5, 1.5, 17)
 _FLOORS = np.array([0.002, 0.005, 0.01, 0.02, 0.04, 0.08])
 _CAUTION = (2.0, 8.0)
@@ -55,7 +55,7 @@ class Calibration:
 
     def apply(self, density: Any) -> np.ndarray:
         """Densities of :data:`BINS` bins ``[..., 96]``, calibrated, float64."""
-        given = np.log(np.maximum(np.asarray(density, np.float64), 1e-12)) / self.temperature
+        given = np.log(np.maximum(np.asarray(density, np.float64), _LEAST)) / self.temperature
         if self.prior is not None:
             given = given + self.exponent * np.log(np.asarray(self.prior))
         found = np.exp(given - given.max(-1, keepdims=True))
@@ -184,7 +184,7 @@ def _parts(kept: np.ndarray, groups: Sequence[Any] | None, most: int = 5) -> lis
 def _fitted(given: np.ndarray, told: np.ndarray, prior: tuple[float, ...] | None, usual: float) -> Calibration:
     """The three numbers on a grid, then on a finer one around the best."""
     rows = np.random.default_rng(0).permutation(len(given))[:_MOST]
-    logs = np.log(np.maximum(given[rows], 1e-12))
+    logs = np.log(np.maximum(given[rows], _LEAST))
     place = circular.classes_of(told[rows], BINS)
     weights = np.zeros(BINS) if prior is None else np.log(np.asarray(prior))
 
@@ -205,7 +205,7 @@ def _fitted(given: np.ndarray, told: np.ndarray, prior: tuple[float, ...] | None
                 found = cost(temperature, exponent, _FLOORS)
                 least = int(found.argmin())
                 best = min(best, (float(found[least]), float(temperature), float(exponent), float(_FLOORS[least])))
-        temperatures = best[1] * np.geomspace(0.9, 1.1, 7)
+        temperatures = best[1] * np.geomspace(0.88, 1.14, 7)
         exponents = best[2] + (np.linspace(-0.1, 0.1, 5) if prior is not None else np.zeros(1))
     return Calibration(best[1], best[2], best[3], prior)
 

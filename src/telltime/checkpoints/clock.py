@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from telltime import __version__
-from telltime.backbones.image_tower import CLIP, EMBEDDED, ImageTower
+from telltime.backbones.image_tower import CLIP, ImageTower
 from telltime.backbones.time_heads import CosineHead, spread
 from telltime.checkpoints._clock_files import digest_of, named_tower, published_parts
 from telltime.checkpoints.build import build, check_fits, describe
@@ -40,6 +40,7 @@ class Clock(nn.Module):
         tower: photos to features; ``None`` where features come from elsewhere.
         calibration: what is done to the head's densities; ``None`` leaves them.
         mean, scale: features are shifted and divided by these first, ``[D]``; by default they stay.
+        limit: and then cut off at so many deviations, so that what was never seen pulls no further than what was.
         keep_tower: whether saving writes the tower's weights, because no name gives them back.
         meta: where it comes from (JSON values). ``photos`` are the contents of those it learnt from, as
             :func:`telltime.features.photos.content` has them.
@@ -55,6 +56,7 @@ class Clock(nn.Module):
         calibration: Calibration | None = None,
         mean: Tensor | None = None,
         scale: Tensor | None = None,
+        limit: float | None = None,
         keep_tower: bool = False,
         meta: Mapping[str, Any] | None = None,
     ) -> None:
@@ -65,7 +67,7 @@ class Clock(nn.Module):
         self.head, self._tower, self.calibration, self.keep_tower = head, tower, calibration, keep_tower
         self.register_buffer("mean", torch.zeros(dim) if mean is None else mean.float())
         self.register_buffer("scale", torch.ones(dim) if scale is None else scale.float())
-        self.meta = dict(meta or {})
+        self.limit, self.meta = limit, dict(meta or {})
         self.eval()
 
     @property
@@ -98,7 +100,7 @@ class Clock(nn.Module):
         """Features as the tower gives them to what the head takes."""
         if features.ndim != 2 or features.shape[1] != self.dim:
             raise ValueError(f"features are [N, {self.dim}], not {list(features.shape)}")
-        return (features.to(self.mean) - self.mean) / self.scale
+        return standardised(features.to(self.mean), self.mean, self.scale, self.limit)
 
     @torch.no_grad()
     def scores(self, features: Tensor) -> Tensor:
@@ -148,6 +150,7 @@ class Clock(nn.Module):
             "kind": KIND,
             "backbone": describe(self.head),
             "tower": tower,
+            "limit": self.limit,
             "calibration": None if self.calibration is None else self.calibration.to_json(),
             "meta": self.meta,
             "telltime": __version__,
@@ -208,7 +211,8 @@ def _saved(folder: Path, wanted: bool) -> Clock:
         tower, keep = None, False
         if config.get("tower") and wanted:
             tower, keep = _tower(dict(config["tower"]), _below(state, "tower."))
-        return Clock(head.float(), tower, calibration, state["mean"], state["scale"], keep, config.get("meta"))
+        limit, meta = config.get("limit"), config.get("meta")
+        return Clock(head.float(), tower, calibration, state["mean"], state["scale"], limit, keep, meta)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{folder}: its config.json is not that of a clock ({error})") from error
     except CheckpointError as error:
@@ -252,9 +256,11 @@ def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key: value.float() if value.is_floating_point() else value for key, value in found.items()}
 
 
+def standardised(features: Tensor, mean: Tensor, scale: Tensor, limit: float | None) -> Tensor:
+    """Features ``[N, D]`` shifted, divided, and cut off at ``limit`` on both sides."""
+    found = (features - mean) / scale
+    return found if limit is None else found.clamp(-limit, limit)
+
+
 def _array(density: Any) -> Any:
     return density.detach().cpu().numpy() if isinstance(density, Tensor) else density
-
-
-DEFAULT_TOWER = EMBEDDED
-"""The tower that needs no download."""

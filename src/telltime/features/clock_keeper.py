@@ -60,7 +60,7 @@ class ClockKeeper:
         run: the run's folder.
         held: what is measured on; may be empty, then the last head is kept.
         learnt: hours of the photos that are learnt from.
-        tower, keep_tower, mean, scale: of the clock.
+        tower, keep_tower, mean, scale, limit: of the clock.
         calibrate: whether :meth:`finish` does anything.
         told: goes into the clock's ``meta``.
         say: tells a person something.
@@ -73,6 +73,7 @@ class ClockKeeper:
     keep_tower: bool
     mean: Tensor | None
     scale: Tensor | None
+    limit: float | None
     calibrate: bool
     told: Mapping[str, Any]
     say: Callable[[str], None]
@@ -96,7 +97,7 @@ class ClockKeeper:
         is_model = folder == self.model
         if is_model and len(density) and own["validation"]["nll"] >= self._best():
             return
-        made = Clock(method.clock, None, None, self.mean, self.scale, meta=own)
+        made = Clock(method.clock, None, None, self.mean, self.scale, self.limit, meta=own)
         self._with_tower(made, None).save(folder)
         if is_model and len(density):
             with whole(self.heldout) as beside:
@@ -144,7 +145,7 @@ class ClockKeeper:
         return float(told.get("nll", float("inf")))
 
     def _with_tower(self, made: Clock, calibration: Calibration | None) -> Clock:
-        return Clock(made.head, self.tower, calibration, made.mean, made.scale, self.keep_tower, made.meta)
+        return Clock(made.head, self.tower, calibration, made.mean, made.scale, made.limit, self.keep_tower, made.meta)
 
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:

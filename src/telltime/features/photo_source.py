@@ -13,6 +13,7 @@ from torch import Tensor
 
 from telltime.backbones.image_tower import ImageTower
 from telltime.checkpoints.calibration import FEWEST
+from telltime.checkpoints.clock import standardised
 from telltime.checkpoints.tower import find_tower, load_tower
 from telltime.clips.source import Opened, Terms
 from telltime.datasets.record import DatasetError, Table
@@ -42,6 +43,7 @@ class PhotoSource:
         size: side of the pictures; by default the tower's.
         features: a store of features that are ready, by the table's ids; photos are not looked at then.
         standardise: shift and scale every number of a feature to mean 0 and deviation 1 over the photos learnt from.
+        limit: and cut it off at so many deviations, where it is standardised; ``None`` leaves it.
         folds: parts that are held out in turn; 0 for none.
         validation: share of the photos set aside, 0 to below 1.
         calibrate: fit a calibration when the training has ended.
@@ -57,6 +59,7 @@ class PhotoSource:
     size: int | None = None
     features: str | None = None
     standardise: bool = True
+    limit: float | None = 2.5
     folds: int = 0
     validation: float = 0.0
     calibrate: bool = False
@@ -68,7 +71,7 @@ class PhotoSource:
     def __post_init__(self) -> None:
         if self.folds < 0 or self.folds == 1 or not 0 <= self.validation < 1 or self.least_steps < 1 or self.views < 0:
             raise ValueError(
-                f"folds are 0 or at least 2, validation a share below 1, least_steps above 0, views at least 0: {self}"
+                "folds are 0 or at least 2, validation is a share below 1, least_steps above 0, views not below 0"
             )
         if self.calibrate and not self.folds and not self.validation:
             raise ValueError("calibration takes photos that are held out: set folds or validation")
@@ -111,7 +114,7 @@ class PhotoSource:
         mean, scale = statistics(features[learnt]) if self.standardise else (None, None)
         rows, ready = self._versions(terms, table, features, tower)
         if mean is not None and scale is not None:
-            ready = (ready - mean) / scale
+            ready = standardised(ready, mean, scale, self.limit)
         among = torch.from_numpy(np.flatnonzero(np.isin(rows, learnt)))
         owners = torch.from_numpy(rows)[among]
         loader = FeatureLoader(
@@ -138,9 +141,10 @@ class PhotoSource:
             ),
             hours[known][learnt],
             tower,
-            tower is not None and self.features is None and find_tower(self.model).kind != "timm",
+            tower is not None and not self._named(),
             mean,
             scale,
+            self.limit if self.standardise else None,
             self.calibrate,
             {
                 "photos": sorted({photos.marks[known[row]] for row in learnt}),
@@ -166,6 +170,10 @@ class PhotoSource:
         found = altered_features(tower, table, folder, self.views)
         rows, parts = zip(*found, strict=True)
         return np.concatenate([own, *rows]), torch.cat([features, *parts])
+
+    def _named(self) -> bool:
+        """Whether the name alone gives the tower's weights back."""
+        return find_tower(self.model).kind == "timm" and not self.model.endswith("@random")
 
     def _folder(self, terms: Terms) -> Path:
         return terms.folder / "features" if self.cache is None else Path(self.cache).expanduser()

@@ -59,8 +59,7 @@ class TICL(nn.Module):
         width: hours, of soft labels.
         month_width: months, of the month head's labels.
         decay: of the heads other than the cosine one: how strongly their last weights are held near 0, as against all
-            photos together, so that it need not change with how many there are. The precision of a normal prior on
-            weights of features of length 1.
+            photos together, so that it need not change with how many there are: the precision of a normal prior.
         folds: heads that learn beside the first one, each without one fold; by default what the reader has.
         arguments: of the head's class, beside ``classes`` and ``dim``.
     """
@@ -168,8 +167,7 @@ class TICL(nn.Module):
         loss, scores = self._told(head, views, rows)
         if self.decay and isinstance(head, Straight):
             share = 1.0 if rows is None else len(rows) / len(views.features)
-            weight = head.out.weight
-            loss = loss + self.decay * weight.shape[1] / (2 * views.photos * share) * weight.square().sum()
+            loss = loss + self.decay / (2 * views.photos * share) * head.out.weight.square().sum()
         return loss, scores
 
     def _told(self, head: nn.Module, views: Views, rows: Tensor | None) -> tuple[Tensor, Tensor]:

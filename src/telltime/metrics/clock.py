@@ -18,12 +18,12 @@ _LENT, _FINE = 0.5, 60
 class Reliability(NamedTuple):
     """Predictions sorted by how sure they are, in equal bins of confidence: float64 ``[bins]`` each.
 
-    ``confidence`` and ``accuracy`` are means over a bin, NaN where ``counts`` is 0.
+    ``confidence`` and ``accuracy`` are means over a bin, NaN where ``photos`` (int64) is 0.
     """
 
     confidence: np.ndarray
     accuracy: np.ndarray
-    counts: np.ndarray
+    photos: np.ndarray
 
 
 def kept_rows(rows: int, batch: int | None) -> int:
@@ -112,7 +112,7 @@ def calibration_error(confidence: Any, right: Any, bins: int = 15) -> float:
     """
     found = reliability(confidence, right, bins)
     gaps = np.abs(found.confidence - found.accuracy)
-    return float(np.nansum(gaps * found.counts) / max(1, found.counts.sum()))
+    return float(np.nansum(gaps * found.photos) / max(1, found.photos.sum()))
 
 
 def coverage(arcs: circular.Arc, hours: Any) -> float:
