@@ -58,7 +58,8 @@ def clock(table: Table, learnt: list[int], calibrate: bool = True, **meta: Any) 
     gram = ready.T @ ready + 0.3 * torch.eye(made.dim, dtype=torch.float64)
     head = SoftHead(24, made.dim, harmonics=1)
     head.out.weight.data = torch.linalg.solve(gram, ready.T @ wanted).T.float()
-    told = Clock(head, made, None, mean.float(), scale.float(), True, {"photos": list(found.marks), **meta})
+    known = {"photos": list(found.marks), **meta}
+    told = Clock(head, made, mean=mean.float(), scale=scale.float(), keep_tower=True, meta=known)
     if calibrate:
         told.calibration = fit_calibration(told.density(found.features), part.hours())
     return told
