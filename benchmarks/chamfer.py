@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks import _measure as measure
+from telltime.backbones.products import linear
 from telltime.clips.ragged import Ragged
 from telltime.search.similarity import symmetric_chamfer
 
@@ -44,15 +45,16 @@ def videos(count: int, short: int, long: int, dim: int, seed: int) -> list[np.nd
 
 
 def product_rate(rows: int, columns: int, dim: int, repeats: int) -> list[float]:
-    """Multiplications and additions a second of a plain matrix product of the tiles' shape."""
+    """Multiplications and additions a second of a plain matrix product of the tiles' shape, by the faster library."""
     left, right = torch.randn(rows, dim), torch.randn(columns, dim)
     out = torch.empty(rows, columns)
     rates = []
     for turn in range(-1, repeats):
-        start = time.perf_counter()
-        torch.mm(left, right.T, out=out)
-        if turn >= 0:
-            rates.append(2 * rows * columns * dim / (time.perf_counter() - start))
+        for product in (lambda: torch.mm(left, right.T, out=out), lambda: linear(left, right)):
+            start = time.perf_counter()
+            product()
+            if turn >= 0:
+                rates.append(2 * rows * columns * dim / (time.perf_counter() - start))
     return rates
 
 

@@ -11,6 +11,7 @@ import torch
 from telltime.backbones.r3d import R3D18
 from telltime.cli.main import main
 from telltime.datasets.generated import generate
+from telltime.datasets.generated_photos import generate_photos
 from telltime.methods.tclr import ProjectionHead
 
 README = Path(__file__).parents[1] / "README.md"
@@ -31,6 +32,10 @@ SHORTER = {
         *("--max-steps", "2", "--workers", "0", "--set", "method.reader.editing.versions=1"),
         *("--set", "method.reader.dim=16", "--set", "method.encoder.dim=16"),
     ],
+    "fit ticl-photos": ["--workers", "0"],
+    "photos scan": ["--workers", "1"],
+    "photos audit": ["--workers", "0"],
+    "photos find": ["--workers", "0"],
     "evaluate finetune": ["--epochs", "1", "--workers", "0"],
     "evaluate": ["--workers", "0"],
     "embed": ["--workers", "0"],
@@ -53,6 +58,9 @@ def desk(tmp_path_factory):
         (desk / "MY_VIDEOS" / video.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(video, desk / "MY_VIDEOS" / video.parent.name)
     shutil.copy(videos[0], desk / "clip.mp4")
+    generate_photos(desk / "drawn", photos=48, days=8, places=2, size=(96, 128))
+    shutil.copytree(desk / "drawn" / "photos", desk / "MY_PHOTOS")
+    shutil.copy(sorted((desk / "MY_PHOTOS").iterdir())[0], desk / "photo.jpg")
     backbone = R3D18(width=4)
     published = {f"module.0.{key}": value for key, value in backbone.state_dict().items()}
     published |= {f"module.1.{k}": v for k, v in ProjectionHead(backbone.channels).state_dict().items()}

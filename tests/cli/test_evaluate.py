@@ -29,7 +29,7 @@ def data(tiny_ucf):
 @pytest.fixture(autouse=True)
 def _one_core(monkeypatch):
     """No worker processes where a test does not ask for them: they take longer to start than these videos to read."""
-    monkeypatch.setattr("telltime.cli._reading._cores", lambda: 0)
+    monkeypatch.setattr("telltime.cli._reading.cores", lambda: 0)
 
 
 def read(folder):

@@ -50,7 +50,10 @@ def test_a_short_walk_measures_what_it_shows(tmp_path):
         assert set(numbers["scores"][name]) == {LEARNED, RANDOM}
         assert all(0 <= value <= 1 for value in numbers["scores"][name].values())
     assert [row["step"] for row in numbers["loss"]][-1] == 6
+    assert numbers["times"]["mae_hours"] < numbers["times"]["mae_hours_of_a_constant"]
+    assert sorted(found["wrong"] for found in numbers["times"]["offsets"].values()) == [False, True]
     html = page.read_text()
+    assert html.count('class="card"') == 8
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", html)
     screen = last_screen(told, page)
     for scores in told.scores.values():

@@ -1,5 +1,6 @@
 """Footage whose every frame shows its own number, and damaged files made of it."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 from telltime.media.write import write_video
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 BITS, BLOCK = 7, 10
 

@@ -42,4 +42,4 @@ def main(where: str, *paths: str) -> None:
 
     writing.COMMIT_VIDEOS = 1
     torch.set_num_threads(1)
-    Index(where, pixels()).add(paths, progress=lambda done, total: print(done, total, flush=True))
+    Index(where, pixels()).add(paths, progress=lambda what, done, total: print(done, total, flush=True))

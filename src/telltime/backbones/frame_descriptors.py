@@ -81,7 +81,7 @@ class FrameDescriptor(nn.Module):
         self.dim = sum(channels[stage] for stage in self.stages)
         """Numbers of a row."""
         if pretrained and embedded:
-            network.load_state_dict(_embedded_weights())
+            network.load_state_dict(embedded_weights())
         self.pretrained = False  # saved weights are loaded over it, so rebuilding needs neither file nor download
         config = timm.data.resolve_model_data_config(network)
         mean, std = ((127 / 255,) * 3, (128 / 255,) * 3) if embedded else (config["mean"], config["std"])
@@ -157,7 +157,7 @@ def _checked(name: str, stages: Sequence[int] | None, maps: int) -> tuple[int, .
     return chosen
 
 
-def _embedded_weights() -> dict[str, Tensor]:
+def embedded_weights() -> dict[str, Tensor]:
     """EfficientNet-Lite0's weights under timm's names, found without importing the package that carries them."""
     spec = importlib.util.find_spec(_PACKAGE)
     places = list(spec.submodule_search_locations or ()) if spec else []

@@ -58,11 +58,11 @@ def reading(args: argparse.Namespace, log: Path, cache: Path | None, told: "Told
 
     log.write_text("")
     policy = BadMedia(mode=args.bad_media, log=log, max_share=args.max_dropped)
-    workers = min(8, _cores()) if args.workers is None else args.workers
+    workers = min(8, cores()) if args.workers is None else args.workers
     return Reading(cache, policy, workers, args.batch, device=args.device, progress=told)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores this process may use; 0 where a single one leaves none to spare."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return count if count > 1 else 0

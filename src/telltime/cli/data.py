@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-SUMMARY = "check a data set on disk, or make footage with known truth"
+SUMMARY = "check a data set on disk, or make footage and photos with known truth"
 
 EXAMPLES = """\
 examples:
@@ -17,7 +17,9 @@ examples:
   telltime data check folder --root my-videos
   telltime data check hmdb51 --root data/hmdb51 --annotation lists/testTrainMulti_7030_splits --no-decode
   telltime data check kinetics400 --root data/k400 --json > report.json
+  telltime data check photos --root my-photos
   telltime data make --root footage --tie 0.9 --test-tie 0 --seed 1
+  telltime data generate-photos --out skies --photos 500 --places 6 --seed 1
 """
 
 
@@ -33,13 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    check.add_argument("name", metavar="NAME", help="ucf101, hmdb51, kinetics400, diving48, folder or generated")
+    check.add_argument(
+        "name", metavar="NAME", help="ucf101, hmdb51, kinetics400, diving48, folder, generated, photos or toc"
+    )
     check.add_argument("--root", type=Path, required=True, metavar="DIR", help="folder of the data set")
     check.add_argument("--annotation", type=Path, metavar="FILE", help="file or folder of the split lists")
     check.add_argument("--no-decode", action="store_true", help="only look for the files, do not open them")
     check.add_argument("--json", action="store_true", help="print the whole report as JSON")
     check.add_argument("--out", type=Path, metavar="FILE", help="also write the report as JSON to this file")
     _add_make(verbs)
+    _add_photos(verbs)
 
 
 def _add_make(verbs: Any) -> None:
@@ -63,9 +68,59 @@ def _add_make(verbs: Any) -> None:
     make.add_argument("--seed", type=int, default=0, metavar="N", help="of everything (default: 0)")
 
 
+def _add_photos(verbs: Any) -> None:
+    draw = verbs.add_parser(
+        "generate-photos",
+        help="draw photos whose times are known, as JPEG files with EXIF",
+        description="Draw scenes of cities under their sun, at all hours; metadata.json holds every photo's true time.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    draw.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty folder")
+    draw.add_argument("--photos", type=int, default=500, metavar="N", help="how many in all (default: 500)")
+    draw.add_argument("--places", type=int, default=6, metavar="N", help="cities, 1 to 24 (default: 6)")
+    draw.add_argument("--cameras", type=int, default=1, metavar="N", help="scenes at each place (default: 1)")
+    draw.add_argument("--days", type=int, default=20, metavar="N", help="days of the year at each place (default: 20)")
+    draw.add_argument("--size", type=int, nargs=2, default=(240, 320), metavar=("H", "W"), help="(default: 240 320)")
+    draw.add_argument("--seed", type=int, default=0, metavar="N", help="of everything (default: 0)")
+    draw.add_argument(
+        "--wrong-clock",
+        type=_wrong_clock,
+        action="append",
+        default=[],
+        metavar="CAMERA=HOURS",
+        help="a camera, counted from 0, whose clock is HOURS ahead, as in 2=-7; may be given again",
+    )
+
+
+def _wrong_clock(text: str) -> tuple[int, float]:
+    camera, equals, hours = text.partition("=")
+    try:
+        if equals:
+            return int(camera), float(hours)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"expected CAMERA=HOURS, as in 2=-7, not {text!r}")
+
+
 def run(args: argparse.Namespace) -> int:
     """Check, or make; 1 when something is missing, unreadable or not laid out as expected."""
-    return _make(args) if args.action == "make" else _check(args)
+    return {"make": _make, "check": _check, "generate-photos": _draw_photos}[args.action](args)
+
+
+def _draw_photos(args: argparse.Namespace) -> int:
+    from telltime.datasets.generated_photos import generate_photos
+    from telltime.datasets.record import DatasetError
+
+    names = ("photos", "places", "cameras", "days", "seed")
+    given = {name: getattr(args, name) for name in names}
+    try:
+        out = generate_photos(args.out, size=tuple(args.size), wrong_clocks=dict(args.wrong_clock), **given)
+    except ValueError as error:
+        raise DatasetError(str(error)) from error
+    print(f"{out}: {args.photos} photos of {args.places * args.cameras} cameras; true times are in metadata.json")
+    print(f"next:  telltime fit ticl-photos --root {out} --out RUN --calibrate")
+    return 0
 
 
 def _make(args: argparse.Namespace) -> int:
@@ -129,7 +184,9 @@ def show(report: dict[str, Any], console: "Console", most: int = 8) -> None:
     from rich.text import Text
 
     classes = f", {report['classes']} classes" if report["classes"] else ""
-    console.print(Text.assemble((report["name"], "bold"), f" in {report['root']}: {report['videos']} videos{classes}"))
+    console.print(
+        Text.assemble((report["name"], "bold"), f" in {report['root']}: {report['videos']} {report['kind']}s{classes}")
+    )
     if report["splits"]:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for title in ("split", "fold", "listed", "present", "missing", "of published", "unreadable"):
@@ -147,12 +204,8 @@ def show(report: dict[str, Any], console: "Console", most: int = 8) -> None:
             )
         console.print(table)
     if media := report["media"]:
-        frames = media["frames"]
         sizes = ", ".join(f"{n} of {size}" for size, n in list(media["sizes"].items())[:4])
-        rates = ", ".join(list(media["rates"])[:4])
-        console.print(
-            f"frames {frames['min']:,} to {frames['max']:,} (median {frames['median']:,.0f}); {sizes}; {rates} frames/s"
-        )
+        console.print(sizes if report["kind"] == "photo" else _footage(media, sizes))
     for entry in report["unreadable"][:most]:
         console.print(Text.assemble(("unreadable ", "red"), f"{entry['path']}: {entry['reason']}"))
     if (more := len(report["unreadable"]) - most) > 0:
@@ -166,6 +219,12 @@ def show(report: dict[str, Any], console: "Console", most: int = 8) -> None:
     elif not report["videos"] and report["layout"]:
         console.print(Text("expected layout, ROOT being --root:"))
         console.print(Text(report["layout"], style="dim"))
+
+
+def _footage(media: dict[str, Any], sizes: str) -> str:
+    frames, rates = media["frames"], ", ".join(list(media["rates"])[:4])
+    counted = f"{frames['min']:,} to {frames['max']:,} (median {frames['median']:,.0f})"
+    return f"frames {counted}; {sizes}; {rates} frames/s"
 
 
 def _mark(count: int) -> str:

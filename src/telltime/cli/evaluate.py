@@ -5,16 +5,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli import _video_retrieval
+from telltime.cli import _scenes, _time, _video_retrieval
 from telltime.cli._reading import add_reading, bar, reading, share, whole_number
 
 if TYPE_CHECKING:
     from telltime.datasets.record import Table
     from telltime.tasks.result import Result
 
-SUMMARY = "score a model by linear probe, fine-tuning, nearest neighbours, temporal distinctness or video retrieval"
+SUMMARY = "score a model by linear probe, fine-tuning, neighbours, retrieval, time of day, scenes and others"
 
-TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness", "video-retrieval")
+TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness", "video-retrieval", *_time.TASKS, "scenes")
 
 EXAMPLES = """\
 tasks:
@@ -25,6 +25,11 @@ tasks:
   video-retrieval        are related videos (copies, same scene, same incident) found? --data fivr-5k, fivr-200k,
                          cc-web, evve, vcdb, or retrieval for a set of your own; ROOT holds the videos, or a store or
                          HDF5 file of their frame descriptors; MODEL describes frames, or is "features": rows as kept
+  time-of-day            how well are photos' times told? all photos but those that MODEL was trained on; --data photos
+                         (any folder, or --annotation FILE) or toc
+  time-retrieval         are the photos nearest to one taken at its time? MODEL tells the time, or is an image tower
+  scenes                 scenes of videos (--data yup, hollywood2, 360x, ucf101) from four frames; MODEL is a clock or
+                         an image tower; --mode published trains as TICL's program does
 
 examples:
   telltime evaluate neighbours runs/mine --data ucf101 --root data/ucf101 --fold 1 --out results/neighbours
@@ -34,9 +39,12 @@ examples:
   telltime evaluate temporal-distinctness tclr-small --data folder --root MY_VIDEOS --out results/random
   telltime evaluate video-retrieval efficientnet-lite0 --data retrieval --annotation my.json --root MY_VIDEOS --out r
   telltime evaluate video-retrieval runs/tca --data fivr-5k --annotation fivr.pickle --root fivr.hdf5 --out r/fivr
+  telltime evaluate time-of-day runs/clock --data photos --root MY_PHOTOS --out results/clock
+  telltime evaluate time-retrieval runs/clock --data toc --root data/toc --asking leave-one-out --out results/found
+  telltime evaluate scenes runs/clock --data yup --root data/yup --out results/scenes
 
-DIR gets result.json, report.html and dropped.jsonl, of video-retrieval queries.json too; features
-are kept in DIR/features unless --cache names a folder.
+DIR gets result.json, report.html and dropped.jsonl, of retrieval queries.json and of time-of-day photos.json too;
+features are kept in DIR/features unless --cache names a folder.
 """
 
 
@@ -50,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data = parser.add_argument_group("data", "a run folder's own recipe gives the defaults")
     data.add_argument(
-        "--data", metavar="NAME", help="ucf101, hmdb51, kinetics400, diving48, folder, generated; or a retrieval set"
+        "--data",
+        metavar="NAME",
+        help="ucf101, hmdb51, kinetics400, diving48, folder, generated; photos, toc; or a retrieval set",
     )
     data.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
     data.add_argument("--fold", type=whole_number(1), metavar="N", help="which published split (default 1)")
@@ -62,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=whole_number(1), metavar="N", help="of finetune, or linear's paper protocol")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything drawn (default 0)")
     _video_retrieval.add_arguments(parser)
+    _time.add_arguments(parser)
+    _scenes.add_arguments(parser)
     add_reading(parser)
     parser.add_argument("--json", action="store_true", help="print result.json instead of a table")
     parser.set_defaults(usage_error=parser.error)
@@ -70,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the results and show them; 0 when done."""
     _check(args)
-    result = _video_retrieval.measure(args) if args.task == "video-retrieval" else _on_tables(args)
+    result = _result(args)
     written = result.write(args.out)
 
     from telltime.report.evaluation import write_report
@@ -81,6 +93,16 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(result, written, page)
     return 0
+
+
+def _result(args: argparse.Namespace) -> "Result":
+    if args.task == "video-retrieval":
+        return _video_retrieval.measure(args)
+    if args.task in _time.TASKS:
+        return _time.measure(args, *_data(args))
+    if args.task == "scenes":
+        return _scenes.measure(args)
+    return _on_tables(args)
 
 
 def _on_tables(args: argparse.Namespace) -> "Result":
@@ -107,11 +129,15 @@ def _check(args: argparse.Namespace) -> None:
     task, paper = args.task, args.protocol == "paper"
     if args.protocol and task != "linear":
         args.usage_error(f"--protocol goes with linear, not with {task}")
-    if args.epochs and not (task == "finetune" or paper):
-        args.usage_error(f"--epochs goes with finetune and with linear --protocol paper, not with {task}")
+    if args.epochs and not (task == "finetune" or paper or args.mode == "published"):
+        args.usage_error(
+            f"--epochs goes with finetune, linear --protocol paper and scenes --mode published, not with {task}"
+        )
     if args.fraction and task == "temporal-distinctness":
         args.usage_error("--fraction goes with tasks that train on labels, not with temporal-distinctness")
     _video_retrieval.check(args)
+    _time.check(args)
+    _scenes.check(args)
     if args.out.exists() and not args.out.is_dir():
         args.usage_error(f"--out {args.out} is a file")
 
@@ -172,6 +198,7 @@ def _show(result: "Result", written: Path, page: Path) -> None:
     from rich.markup import escape
     from rich.table import Table as Grid
 
+    things = f"{result.details.get('things', 'video')}s"
     console = Console(soft_wrap=not sys.stdout.isatty())
     grid = Grid(title=escape(f"{result.task} ({result.protocol}): {result.model['name']} on {result.data['name']}"))
     grid.add_column("metric")
@@ -186,5 +213,5 @@ def _show(result: "Result", written: Path, page: Path) -> None:
     for note in result.details.get("notes", ()):
         console.print(escape(note), style="yellow" if note.startswith("Only") else "dim")
     if result.dropped:
-        console.print(f"{result.dropped} videos left out; {written.parent / 'dropped.jsonl'} names each", style="red")
-    console.print(f"{result.records} videos in {result.seconds:.1f} s; {written} and {page}")
+        console.print(f"{result.dropped} {things} left out; {written.parent / 'dropped.jsonl'} names each", style="red")
+    console.print(f"{result.records} {things} in {result.seconds:.1f} s; {written} and {page}")

@@ -17,6 +17,7 @@ examples:
   telltime fit tclr-small --root my-videos --out runs/first
   telltime fit tclr-small --root my-videos --out runs/first --resume
   telltime fit tca --root my-videos --out runs/copies
+  telltime fit ticl-photos --root my-photos --out runs/clock --calibrate
   telltime fit tclr-ucf101 --root data/ucf101 --out runs/tclr --max-steps 20
   telltime fit tclr-ucf101 --root data/ucf101 --out runs/wide --set method.views_per_pass=2 --set epochs=100
   torchrun --nproc-per-node 4 -m telltime.cli.main fit tclr-kinetics400 --root data/k400 --out runs/k400
@@ -32,9 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for everything the run writes")
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     data = parser.add_argument_group("data; defaults come from the recipe")
-    data.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set, or of your videos")
+    data.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set, or of your videos or photos")
     data.add_argument(
-        "--data", metavar="NAME", help="data set: folder, generated, ucf101, hmdb51, kinetics400, diving48, vcdb"
+        "--data",
+        metavar="NAME",
+        help="data set: folder, generated, ucf101, hmdb51, kinetics400, diving48, vcdb, photos, toc",
     )
     data.add_argument("--fold", type=int, metavar="N", help="which of the published folds, from 1")
     data.add_argument("--annotation", type=Path, metavar="FILE", help="file or folder of the split lists")
@@ -47,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument("--workers", type=_count, metavar="N", help="processes that read videos")
     how = parser.add_argument_group("training")
+    how.add_argument("--calibrate", action="store_true", help="of TICL: fit on held-out photos how sure it is")
     how.add_argument("--max-steps", type=_positive, metavar="N", help="end after N steps in all, resumed ones included")
     how.add_argument("--seed", type=int, metavar="N", help="of everything random")
     how.add_argument(
@@ -71,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         "seed": args.seed,
     }
     name, tree = draft(args.recipe, args.assignments, values)
+    if args.calibrate:
+        _calibrate(name, tree)
     table = _table(name, tree)
     main = int(os.environ.get("RANK", "0")) == 0
     with Run(args.out, resume=args.resume, main=main) as run:
@@ -90,26 +96,46 @@ def run(args: argparse.Namespace) -> int:
     return 128 + outcome.trained.signal if outcome.trained.signal else 0
 
 
+def _calibrate(name: str, tree: dict[str, Any]) -> None:
+    """Ask a recipe's source of photos to calibrate."""
+    from telltime.training.errors import RecipeError
+    from telltime.training.recipe import put
+
+    reader = (tree["method"].get("init_args") or {}).get("reader") or {}
+    if not str(reader.get("class_path", "")).endswith("PhotoSource"):
+        raise RecipeError(f"--calibrate goes with recipes that tell the time, such as ticl-photos, not with {name}")
+    put(tree, "method.reader.calibrate", True)
+
+
 def _table(name: str, tree: dict[str, Any]) -> Any:
-    from telltime.datasets import load
+    from telltime.datasets import Table, load
     from telltime.training.errors import RecipeError
     from telltime.training.recipe import Data
 
     data = Data(**(tree.get("data") or {}))
     if data.root is None:
-        raise RecipeError(f"recipe {name} does not say where the videos are; give --root DIR")
+        raise RecipeError(f"recipe {name} does not say where the videos or photos are; give --root DIR")
+    if data.name in ("photos", "toc") and Path(data.root).suffix in (".h5", ".hdf5"):
+        return Table(data.name, data.split, Path(data.root))
     return load(data.name, data.root, data.split, data.fold, data.annotation)
 
 
 def _greeting(name: str, table: Any) -> list[str]:
     here, missing = len(table.records), len(table.missing)
-    lines = [f"{name}: {here} videos of {table.name}, split {table.split}"]
+    things = _things(table.name)
+    lines = [f"{name}: {here} {things} of {table.name}, split {table.split}"]
+    if table.root.suffix in (".h5", ".hdf5"):
+        lines = [f"{name}: features of {table.root}"]
     if missing:
         lines = [
-            f"{name}: ONLY {here} OF {here + missing} VIDEOS that {table.name} lists for split {table.split} are here; "
-            f"the other {missing} are named in dropped.jsonl"
+            f"{name}: ONLY {here} OF {here + missing} {things.upper()} that {table.name} lists for split {table.split} "
+            f"are here; the other {missing} are named in dropped.jsonl"
         ]
     return lines + [str(note) for note in table.notes]
+
+
+def _things(data: str) -> str:
+    return "photos" if data in ("photos", "toc") else "videos"
 
 
 def _farewell(args: argparse.Namespace, run: Any, outcome: "Outcome") -> None:
@@ -122,7 +148,7 @@ def _farewell(args: argparse.Namespace, run: Any, outcome: "Outcome") -> None:
     if trained.ended == "stopped":
         print(f"stopped and saved at step {trained.step}; the same command with --resume goes on from there")
         return
-    dropped = f", {_many(outcome.dropped, 'video')} left out (see {run.dropped})" if outcome.dropped else ""
+    dropped = f", {_many(outcome.dropped, 'file')} left out (see {run.dropped})" if outcome.dropped else ""
     print(f"trained {_many(trained.step, 'step')}, {_many(trained.epoch, 'epoch')}{dropped}")
     print(f"model:   {run.model}")
     print(f"report:  {run.folder / 'report.html'}")
@@ -145,7 +171,7 @@ def _report(run: Any, name: str) -> None:
     terms = [key for key in rows[-1] if key not in (*told, *speed)]
     page = Page(f"Training with {name}", str(run.folder))
     last = rows[-1]
-    page.scores({"steps": last["step"], "loss": last["loss"], "clips a second": last["clips_per_second"]})
+    page.scores({"steps": last["step"], "loss": last["loss"], "items a second": last["clips_per_second"]})
     series = {key: (steps, [row.get(key, float("nan")) for row in rows]) for key in terms}
     page.figure(curves(series, y="loss and its terms"), "Means over the steps between two points.")
     page.figure(curves({"learning rate": (steps, [row["lr"] for row in rows])}, smooth=False))

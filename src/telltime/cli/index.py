@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from telltime.cli._index import add_wait, count
@@ -95,7 +94,7 @@ def _add(index: "Index", args: argparse.Namespace) -> int:
             max_dropped=args.max_dropped,
             workers=args.workers,
             refit=args.refit,
-            progress=None if told is None else partial(told, "describing"),
+            progress=told,
         )
     if args.json:
         print(json.dumps({"index": index.where} | done.to_json(), indent=2))

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from telltime import __version__
 
-_ORDER = ("demo", "data", "fit", "evaluate", "embed", "index", "search", "copies", "convert")
+_ORDER = ("demo", "when", "photos", "data", "fit", "evaluate", "embed", "index", "search", "copies", "convert")
 EXAMPLES = """\
 examples:
   telltime demo
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def verbs() -> list[str]:
     """The verbs there are: every public module of this package but this one."""
-    found = {path.stem for path in Path(__file__).parent.glob("[!_]*.py")} - {"main"}
+    found = {path.stem.replace("_", "-") for path in Path(__file__).parent.glob("[!_]*.py")} - {"main"}
     return sorted(found, key=lambda verb: (_ORDER.index(verb) if verb in _ORDER else len(_ORDER), verb))
 
 
@@ -127,7 +127,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _module(verb: str) -> ModuleType:
-    return import_module(f"telltime.cli.{verb}")
+    return import_module(f"telltime.cli.{verb.replace('-', '_')}")
 
 
 def _help() -> str:

@@ -56,6 +56,7 @@ class Opened(NamedTuple):
         videos: how many there are.
         missing: how many were listed and are not there.
         next: arguments of ``telltime`` that use the trained model, with ``RUN`` for the run.
+        finish: called once the training has ended of itself; goes on with what was saved, such as calibrating it.
     """
 
     loader: Any
@@ -63,6 +64,7 @@ class Opened(NamedTuple):
     videos: int
     missing: int = 0
     next: str = ""
+    finish: Callable[[], None] = lambda: None
 
 
 @runtime_checkable

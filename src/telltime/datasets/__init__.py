@@ -15,7 +15,12 @@ NAMES: dict[str, str] = {
     "kinetics400": "telltime.datasets.kinetics",
     "diving48": "telltime.datasets.diving48",
     "vcdb": "telltime.datasets.vcdb",
+    "yup": "telltime.datasets.yup",
+    "hollywood2": "telltime.datasets.hollywood2",
+    "360x": "telltime.datasets.scenes_360x",
     "folder": "telltime.datasets.folder",
+    "photos": "telltime.datasets.photos",
+    "toc": "telltime.datasets.toc",
     "generated": "telltime.datasets.generated",
 }
 
@@ -36,7 +41,7 @@ def module(name: str) -> ModuleType:
 def load(
     name: str, root: str | Path, split: str = "train", fold: int = 1, annotation: str | Path | None = None
 ) -> Table:
-    """One split of a data set, as a table of the videos that are on disk.
+    """One split of a data set, as a table of the videos or photos that are on disk.
 
     Args:
         name: a key of :data:`NAMES`.
@@ -46,16 +51,18 @@ def load(
         annotation: file or folder of the split lists, where they do not lie below ``root``.
 
     Raises:
-        DatasetError: the layout is not as expected, or not one video of the split is there.
+        DatasetError: the layout is not as expected, or nothing of the split is there.
     """
     from telltime.datasets.scan import printable
 
-    table: Table = module(name).load(root, split, fold, annotation)
+    source = module(name)
+    table: Table = source.load(root, split, fold, annotation)
     if not table.records:
         first = f", the first one is {table.missing[0]}" if table.missing else ""
         seen = next((f"; {note}" for note in table.notes if " not read" in note), "")
+        kind = f"{getattr(source, 'KIND', 'video')}s"
         raise DatasetError(
-            f"{name}: none of the {len(table.missing)} videos listed for split {split!r} is below"
+            f"{name}: none of the {len(table.missing)} {kind} listed for split {split!r} is below"
             f" {printable(Path(root))}{first}{seen}; 'telltime data check {name}' tells what is there"
         )
     return table

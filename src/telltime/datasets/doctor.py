@@ -33,7 +33,8 @@ def check(
     Returns:
         A dict ready for JSON:
 
-        - ``name``, ``root``, ``ok`` (no problem at all), ``classes`` (how many), ``layout`` (the module's description);
+        - ``name``, ``root``, ``kind`` (``"video"`` or ``"photo"``, which the key ``videos`` then counts), ``ok`` (no
+          problem at all), ``classes`` (how many), ``layout`` (the module's description);
         - ``splits``: for each fold and split ``{split, fold, listed, present, missing, published, share, unreadable}``:
           ``missing`` names ids, ``share`` is present / published (``None`` without a published size), ``unreadable``
           counts;
@@ -48,23 +49,26 @@ def check(
     source = module(name)
     tables, problems = _tables(source, Path(root), annotation)
     videos: dict[Path, Record] = {r.path: r for table in tables for r in table.records}
-    unreadable, damaged, media = _open_all(list(videos.values()), progress) if decode else ([], [], {})
+    kind = getattr(source, "KIND", "video")
+    opened = {"photo": _open_photos}.get(kind, _open_all)
+    unreadable, damaged, media = opened(list(videos.values()), progress) if decode else ([], [], {})
     bad = {entry["path"] for entry in unreadable}
     splits = [_summary(table, bad) for table in tables if table.split != "all"]
     missing = {m for table in tables for m in table.missing}
     if tables and not videos:
-        problems.append(f"no video of {name} is below {printable(Path(root))}")
+        problems.append(f"no {kind} of {name} is below {printable(Path(root))}")
     if missing:
         first = min(missing)
-        problems.append(f"{len(missing)} listed {_videos(len(missing))} missing, e.g. {first}")
+        problems.append(f"{len(missing)} listed {_are(kind, len(missing))} missing, e.g. {first}")
     if unreadable:
-        problems.append(f"{len(unreadable)} {_videos(len(unreadable))} unreadable")
+        problems.append(f"{len(unreadable)} {_are(kind, len(unreadable))} unreadable")
     notes = list(dict.fromkeys(note for table in reversed(tables) for note in table.notes))
     if damaged:
         notes.append(f"{len(damaged)} of the videos break off early, e.g. {damaged[0]['id']}: {damaged[0]['reason']}")
     return {
         "name": name,
         "root": printable(Path(root)),
+        "kind": kind,
         "ok": not problems,
         "layout": _layout(source.__doc__ or ""),
         "classes": max((len(t.classes) for t in tables), default=0),
@@ -144,6 +148,24 @@ def _open_all(records: list[Record], progress: Progress | None) -> tuple[Trouble
     )
 
 
+def _open_photos(records: list[Record], progress: Progress | None) -> tuple[Troubles, Troubles, dict[str, Any]]:
+    from telltime.media.frames import Limits
+    from telltime.media.image import open_upright
+
+    unreadable: Troubles = []
+    sizes: Counter[str] = Counter()
+    for done, record in enumerate(records, 1):
+        try:
+            with open_upright(record.path, Limits()) as image:
+                sizes[f"{image.width}x{image.height}"] += 1
+        except (MediaError, OSError) as error:
+            reason = error.reason if isinstance(error, MediaError) else str(error.strerror or error)
+            unreadable.append(_trouble(record, reason))
+        if progress:
+            progress(done, len(records))
+    return unreadable, [], {"sizes": dict(sizes.most_common())} if sizes else {}
+
+
 def _trouble(record: Record, reason: str) -> dict[str, str]:
     return {"id": record.id, "path": printable(record.path), "reason": reason}
 
@@ -154,5 +176,5 @@ def _layout(docstring: str) -> str:
     return "\n".join(line.removeprefix("    ") for line in block.splitlines())
 
 
-def _videos(count: int) -> str:
-    return "video is" if count == 1 else "videos are"
+def _are(kind: str, count: int) -> str:
+    return f"{kind} is" if count == 1 else f"{kind}s are"

@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from telltime.media.capture_time import Capture
 
 
 class DatasetError(Exception):
@@ -13,7 +17,7 @@ class DatasetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One video of a data set.
+    """One video or photo of a data set.
 
     Attributes:
         id: unique within the data set and the same on every machine: the path below the root, with ``/``.
@@ -21,6 +25,7 @@ class Record:
         label: index into :attr:`Table.classes`, 0-based; ``None`` when there is no label.
         group: what must not be split between train and test (the ``gXX`` of UCF101), if known.
         span: first frame and one past the last frame that belong to the record; ``None`` for the whole file.
+        capture: when and where a photo was taken, as its annotation or the file itself tells; its label is ``None``.
     """
 
     id: str
@@ -28,6 +33,7 @@ class Record:
     label: int | None = None
     group: str | None = None
     span: tuple[int, int] | None = None
+    capture: "Capture | None" = None
 
 
 @dataclass(frozen=True)
@@ -64,3 +70,8 @@ class Table:
     def labels(self) -> np.ndarray:
         """int64 ``[len(self)]``; -1 where a record has no label."""
         return np.array([-1 if r.label is None else r.label for r in self.records], dtype=np.int64)
+
+    def hours(self) -> np.ndarray:
+        """float64 ``[len(self)]``: local hour of the day each photo was taken, in [0, 24); NaN where it is unknown."""
+        told = (None if r.capture is None else r.capture.hour for r in self.records)
+        return np.array([np.nan if hour is None else hour for hour in told], dtype=np.float64)

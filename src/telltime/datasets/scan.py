@@ -70,8 +70,37 @@ def scan(root: Path) -> Scan:
     others: Counter[str] = Counter()
     example: dict[str, str] = {}
     troubles: list[str] = []
+    for here, below in walk(root, troubles):
+        images, files = [], []
+        for name in below:
+            suffix = os.path.splitext(name)[1].lower()
+            if suffix in VIDEO_SUFFIXES:
+                files.append(name)
+            elif suffix in IMAGE_SUFFIXES:
+                images.append(name)
+            else:
+                others[suffix] += 1
+                example.setdefault(suffix, name)
+        videos += files
+        if len(images) > 1 and not files:
+            videos.append(here.rstrip("/") or ".")
+            frame_folders.add(videos[-1])
+        else:
+            for image in images:
+                suffix = os.path.splitext(image)[1].lower()
+                others[suffix] += 1
+                example.setdefault(suffix, image)
+    return Scan(root, tuple(sorted(videos)), frozenset(frame_folders), dict(others), example, tuple(sorted(troubles)))
+
+
+def walk(root: Path, troubles: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Every folder at and below ``root`` once: its path, ``""`` or ending in ``/``, and the paths of its files, sorted.
+
+    Paths are relative to ``root``. Links to folders are followed after all real folders, so that real paths win;
+    hidden entries are passed over; folders that do not open are told in ``troubles``.
+    """
     seen: set[tuple[int, int]] = set()
-    links: list[tuple[str, str]] = []  # linked folders come after all real ones, so that real paths win
+    links: list[tuple[str, str]] = []
     pending = [("", str(root))]
     while pending or links:
         here, folder = pending.pop() if pending else links.pop(0)
@@ -85,30 +114,14 @@ def scan(root: Path) -> Scan:
         except OSError as error:
             troubles.append(f"could not open {printable(folder)}: {error.strerror}")
             continue
-        images, files = [], []
+        files = []
         for entry in entries:
             below = f"{here}{entry.name}"
             if _is_dir(entry):
                 (links if entry.is_symlink() else pending).append((f"{below}/", entry.path))
-                continue
-            suffix = os.path.splitext(entry.name)[1].lower()
-            if suffix in VIDEO_SUFFIXES:
-                files.append(below)
-            elif suffix in IMAGE_SUFFIXES:
-                images.append(below)
             else:
-                others[suffix] += 1
-                example.setdefault(suffix, below)
-        videos += files
-        if len(images) > 1 and not files:
-            videos.append(here.rstrip("/") or ".")
-            frame_folders.add(videos[-1])
-        else:
-            for image in images:
-                suffix = os.path.splitext(image)[1].lower()
-                others[suffix] += 1
-                example.setdefault(suffix, image)
-    return Scan(root, tuple(sorted(videos)), frozenset(frame_folders), dict(others), example, tuple(sorted(troubles)))
+                files.append(below)
+        yield here, files
 
 
 def _is_dir(entry: "os.DirEntry[str]") -> bool:

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 from telltime.datasets.record import Record
+from telltime.demo.clock import Times
 from telltime.demo.walk import LEARNED, RANDOM, Walk
 from telltime.media.video import Video
+from telltime.report.clock import hhmm
+from telltime.report.contact_sheet import card
 from telltime.report.evaluation import neighbour_rows
 from telltime.report.page import Page
 from telltime.report.plots import compare, curves
@@ -21,6 +24,7 @@ TERMS = ("ic_global", "ic_local", "local_local", "global_local")
 NEXT = (
     "telltime index MY_VIDEOS --index my-index",
     "telltime search MY_VIDEO --index my-index --report hits.html",
+    "telltime when MY_PHOTO",
     "telltime fit tclr-small --data folder --root MY_VIDEOS --out runs/mine",
 )
 
@@ -66,6 +70,7 @@ def write_page(walk: Walk) -> Path:
     )
     page.strips(neighbour_rows(walk.shots[LEARNED].details["neighbours"]))
     _show_copies(page, walk)
+    _show_times(page, walk)
     page.section("Next, on your own videos").code(NEXT)
     return page.write(walk.folder / "report.html")
 
@@ -84,6 +89,11 @@ def last_screen(walk: Walk, report: Path) -> str:
     if walk.copies:
         how_well = f"mAP {walk.copies.mean_ap:.3f} among {walk.copies.videos} videos"
         lines.append(f"edited copies of real shots, with telltime index and search: {how_well}")
+    if walk.times:
+        lines.append(
+            f"drawn photos told to {walk.times.error:.1f} h on average ({walk.times.constant:.1f} h by a constant)"
+        )
+        lines += [f"  {words}" for words in _clocks(walk.times)]
     lines += ["", f"the whole story, with pictures: {report}", "", "next, on your own videos:"]
     return "\n".join([*lines, *(f"  {command}" for command in NEXT)])
 
@@ -113,6 +123,33 @@ def _show_copies(page: Page, walk: Walk) -> None:
         ],
     }
     page.strips(neighbour_rows([rows]))
+
+
+def _show_times(page: Page, walk: Walk) -> None:
+    """Photos with the clocks drawn for them, and what was found about the cameras."""
+    times = walk.times
+    if times is None:
+        return
+    page.section(
+        "Telling the time",
+        f"{times.photos} photos drawn under the sun of one place, told by the small head that ships with the package: "
+        f"off by {times.error:.1f} h on average, where the best constant answer is off by {times.constant:.1f} h. The "
+        "circle on a clock's rim is what the file claims.",
+    )
+    page.sheet([card(one, f"about {hhmm(one.median)}") for one in times.shown])
+    page.text(f"The second camera's clock is {times.wrong_by:g} h ahead. " + " ".join(_clocks(times)))
+
+
+def _clocks(times: Times) -> list[str]:
+    """A sentence for each camera."""
+    told = []
+    for camera, found in times.offsets.items():
+        least, most = (minutes / 60 for minutes in found.interval)
+        verdict = (
+            f"add {found.mending / 60:+g} h ({least:+.1f} to {most:+.1f})" if found.wrong else "its clock is right"
+        )
+        told.append(f"{camera}: {verdict}.")
+    return told
 
 
 def _record(path: Path) -> Record:

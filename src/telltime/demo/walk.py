@@ -11,6 +11,7 @@ from telltime.checkpoints.model import Model
 from telltime.datasets.generated import generate
 from telltime.datasets.generated import load as load_generated
 from telltime.datasets.record import Record, Table
+from telltime.demo.clock import Times, tell_times
 from telltime.demo.copies import CopySearch, search_copies
 from telltime.demo.shots import write_shots
 from telltime.media.files import whole
@@ -44,6 +45,7 @@ class Walk:
         results: the full results of the pre-trained model, by task.
         shots: the search among real shots, by model.
         copies: the search for edited copies of real shots.
+        times: what the head that ships told of drawn photos.
         seconds: what each part took.
     """
 
@@ -54,6 +56,7 @@ class Walk:
     results: dict[str, Result] = field(default_factory=dict)
     shots: dict[str, Result] = field(default_factory=dict)
     copies: CopySearch | None = None
+    times: Times | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def write(self) -> Path:
@@ -69,6 +72,14 @@ class Walk:
                 "videos": self.copies.videos,
                 "map": self.copies.mean_ap,
                 "found_by_edit": self.copies.by_edit,
+            },
+            "times": self.times
+            and {
+                "photos": self.times.photos,
+                "mae_hours": self.times.error,
+                "mae_hours_of_a_constant": self.times.constant,
+                "clock_wrong_by_hours": self.times.wrong_by,
+                "offsets": {camera: found.to_json() for camera, found in self.times.offsets.items()},
             },
             "seconds": self.seconds,
             "versions": versions(),
@@ -107,14 +118,14 @@ def walk(
         told.seconds[name] = round(time.monotonic() - clock, 1)
         clock = time.monotonic()
 
-    sink.say("1/5  drawing footage, and cutting real clips at their shots")
+    sink.say("1/6  drawing footage, and cutting real clips at their shots")
     shots = write_shots(folder / "shots")
     footage = generate(folder / "footage", **{"tie": 1.0, "seed": seed} | (footage_options or {}))
     learn, test = load_generated(footage, "train"), load_generated(footage, "test")
     sink.say(f"     {len(learn)} videos to learn from, {len(test)} unseen ones, {len(shots)} halves of real shots")
     part("footage")
 
-    sink.say("2/5  pre-training with TCLR, without labels")
+    sink.say("2/6  pre-training with TCLR, without labels")
     values = {"data.name": "generated", "data.root": str(footage), "epochs": EPOCHS, "max_steps": max_steps}
     resolved = resolve(RECIPE, values=values | {"seed": seed, "workers": workers})
     with Run(folder / "run") as run:
@@ -123,7 +134,7 @@ def walk(
     told.steps = [row for row in rows if row["kind"] == "step"]
     part("training")
 
-    sink.say("3/5  measuring it beside the same network with random weights")
+    sink.say("3/6  measuring it beside the same network with random weights")
     models = {LEARNED: telltime.load(folder / "run"), RANDOM: untrained(resolved.build().method)}
     reading = Reading(workers=workers, batch=32, cache=folder / "features")
     for name, model in models.items():
@@ -140,15 +151,19 @@ def walk(
                 told.results[result.task] = result
     part("measuring")
 
-    sink.say("4/5  searching among real shots: which first half belongs to this second half?")
+    sink.say("4/6  searching among real shots: which first half belongs to this second half?")
     firsts, seconds = (shot_table(folder / "shots", shots, half) for half in "ab")
     for name, model in models.items():
         told.shots[name] = neighbours(model, firsts, seconds, reading, ks=(1, 3), name=name)
     part("search")
 
-    sink.say("5/5  indexing the real shots among edited copies of them, and finding the copies")
+    sink.say("5/6  indexing the real shots among edited copies of them, and finding the copies")
     told.copies = search_copies([record.path for record in firsts.records], folder, seed)
     part("copies")
+
+    sink.say("6/6  telling the time of drawn photos, and which camera's clock is wrong")
+    told.times = tell_times(folder, seed)
+    part("times")
     told.write()
     return told
 

@@ -41,7 +41,8 @@ class Editing:
         edits: names in :data:`telltime.views.edits.PIXELS`, as many of them in turn as there are versions.
         versions: edited versions of a video.
         both: how often a second edit follows, a share 0 to 1.
-        most_frames: of a longer video this many sampled frames in a row are taken.
+        most_frames: of a longer video this many sampled frames are taken.
+        spread: take them from all over the video rather than in a row.
         seed: of everything drawn, with the record's id.
     """
 
@@ -49,6 +50,7 @@ class Editing:
     versions: int = 5
     both: float = 0.3
     most_frames: int = 48
+    spread: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -76,24 +78,39 @@ def describe_edited(
     marks = {record.id: mark(record) for record in table.records}
     todo = [record for record in table.records if store.mark(record.id) != marks[record.id]]
     told = TablePolicy(policy, len(table))
-    if not todo:
+    for number, (record, found) in enumerate(edited_rows(describer, todo, table, editing, workers), start=1):
+        if isinstance(found, MediaError):
+            told.handle(record, found)
+            told.check(len(table))
+        else:
+            rows, times = found
+            store.add(record.id, marks[record.id], rows.flatten(0, 1), np.tile(times, len(rows)))
+        if progress:
+            progress(number, len(todo))
+
+
+def edited_rows(
+    describer: Describer, records: Sequence[Record], table: Table, editing: Editing, workers: int = 1
+) -> Iterator[tuple[Record, tuple[Tensor, np.ndarray] | MediaError]]:
+    """Rows of videos and of their edited versions: float32 ``[versions + 1, n, D]``, and seconds ``[n]``.
+
+    Args:
+        records: of ``table``, which gives the grounds of pictures in pictures.
+        workers: threads that read and edit.
+    """
+    if not records:
         return
     work = _Work(describer.reader, editing, _grounds(table, editing.seed, describer.reader))
-    count = min(max(1, workers), len(todo))
-    lines = [Ahead(work(todo[r::count])) for r in range(count)]
+    count = min(max(1, workers), len(records))
+    lines = [Ahead(work(records[r::count])) for r in range(count)]
     try:
-        for number, record in enumerate(todo):
+        for number, record in enumerate(records):
             found = next(lines[number % len(lines)])
             if isinstance(found, MediaError):
-                told.handle(record, found)
-                told.check(len(table))
+                yield record, found
             else:
                 pixels, times = found
-                store.add(
-                    record.id, marks[record.id], describer.pixels_rows(pixels), np.tile(times, editing.versions + 1)
-                )
-            if progress:
-                progress(number + 1, len(todo))
+                yield record, (describer.pixels_rows(pixels).unflatten(0, (editing.versions + 1, -1)), times)
     finally:
         for line in lines:
             line.close()
@@ -125,8 +142,7 @@ class _Work:
         rng = item_rng(editing.seed, 0, record.id)
         with Video(record.path, span=record.span) as video:
             wanted = np.unique(reader.wanted(video))
-            first = rng.randint(max(1, len(wanted) - editing.most_frames + 1))
-            wanted = wanted[first : first + editing.most_frames]
+            wanted = _some(wanted, editing, rng)
             read = video.frames(wanted, partial=True, short_side=round(_MARGIN * reader.short_side))
         if not len(read):
             raise TooShort(record.path, "gives no frame to describe")
@@ -143,6 +159,14 @@ class _Work:
         if name == "picture-in-picture" and self.grounds:
             return picture_in_picture(frames, rng, self.grounds[rng.randint(len(self.grounds))])
         return PIXELS[name](frames, rng)
+
+
+def _some(wanted: np.ndarray, editing: Editing, rng: np.random.RandomState) -> np.ndarray:
+    """Which of a video's sampled frames are edited, in their order."""
+    if editing.spread:
+        return np.sort(rng.permutation(wanted)[: editing.most_frames])
+    first = rng.randint(max(1, len(wanted) - editing.most_frames + 1))
+    return wanted[first : first + editing.most_frames]
 
 
 def _grounds(table: Table, seed: int, reader: FrameReader) -> list[Tensor]:

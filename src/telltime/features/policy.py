@@ -15,11 +15,12 @@ class TablePolicy(BadMedia):
     Args:
         user: decides, and keeps the account.
         total: records of the whole table.
+        things: what the records are, in the plural.
     """
 
-    def __init__(self, user: BadMedia, total: int) -> None:
+    def __init__(self, user: BadMedia, total: int, things: str = "videos") -> None:
         super().__init__(user.mode, None, user.max_share)
-        self.user, self.total = user, total
+        self.user, self.total, self.things = user, total, things
         self.lost: set[str] = set()
 
     def handle(self, record: Record, error: MediaError) -> None:
@@ -41,7 +42,8 @@ class TablePolicy(BadMedia):
         """Raise :class:`TooManyDropped` when too large a share of the table was left out; ``total`` is not used."""
         if self.dropped > self.max_share * self.total:
             where = f"; {self.user.log} names each" if self.user.log else ""
+            share = self.dropped / max(1, self.total)
             raise TooManyDropped(
-                f"{self.dropped} of {self.total} videos ({self.dropped / max(1, self.total):.1%}) cannot be read, "
+                f"{self.dropped} of {self.total} {self.things} ({share:.1%}) cannot be read, "
                 f"more than the {self.max_share:.1%} accepted{where}"
             )

@@ -5,6 +5,7 @@ shard holds its rows' ids, so there is no list of shards to fall out of step: a 
 rows, never the store, and goes on from there.
 """
 
+import copy
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -104,6 +105,21 @@ class Store:
         """What the row was made from; ``None`` when there is no such row."""
         row = self._rows.get(row_id)
         return row[2] if row else None
+
+    def marks(self) -> dict[str, str]:
+        """Each mark there is, and an id that has it."""
+        return {mark: row_id for row_id, (_, _, mark) in self._rows.items()}
+
+    def snapshot(self) -> "Store":
+        """The store as it is now, to read from whatever becomes of this one."""
+        found = copy.copy(self)
+        found._shards, found._rows = list(self._shards), dict(self._rows)
+        return found
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Know nothing of rows any more, in this object; on disk they stay."""
+        for row_id in ids:
+            self._rows.pop(row_id, None)
 
     def add(self, ids: Sequence[str], marks: Sequence[str], values: Mapping[str, Tensor]) -> None:
         """Add rows as one shard.

@@ -20,6 +20,10 @@ A task fills these keys of ``Result.details``; every one may be absent:
     metric name to the score of guessing, shown beside the metric.
 ``precision_recall`` and others
     of video retrieval: see :mod:`telltime.report.video_retrieval`.
+``reliability`` and others
+    of the time of day: see :mod:`telltime.report.time_of_day`.
+``things``
+    what was measured, in the singular; ``"video"`` unless told.
 ``notes``
     sentences to print below the scores, e.g. how the protocol differs from the published one.
 """
@@ -31,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from telltime.report import plots, video_retrieval
+from telltime.report import plots, time_of_day, video_retrieval
 from telltime.report.page import Page
 from telltime.report.strips import Row, strip
 from telltime.tasks.result import Result
@@ -39,7 +43,7 @@ from telltime.tasks.result import Result
 MOST_ROWS = 16
 MOST_HITS = 8
 _SHARE = re.compile(
-    r"^(top\d+|recall@\d+|R@\d+|map|map[_@].*|micro_ap.*|tied|miou|J|F|J&F|coverage_.*|accuracy.*|.*distinctness|.*_(top\d+|accuracy|share))$"
+    r"^(top\d+|recall@\d+(_\w+)?|R@\d+|map|map[_@].*|micro_ap.*|ap_.*|within_\w+|ece|published_within\w+|tied|miou|J|F|J&F|coverage_.*|accuracy.*|.*distinctness|.*_(top\d+|accuracy|share))$"
 )
 
 
@@ -59,8 +63,9 @@ def report(result: Result) -> Page:
     page = Page(_title(result.task), where)
     chance = {k: f"chance {shown(k, v)}" for k, v in details.get("chance", {}).items()}
     page.scores({name: shown(name, value) for name, value in result.metrics.items()}, chance)
-    counted = f"Protocol: {result.protocol}. {_count(result.records, 'video')} measured in {_duration(result.seconds)}"
-    dropped = f"; {_count(result.dropped, 'video')} dropped, each named in dropped.jsonl" if result.dropped else ""
+    thing = details.get("things", "video")
+    counted = f"Protocol: {result.protocol}. {_count(result.records, thing)} measured in {_duration(result.seconds)}"
+    dropped = f"; {_count(result.dropped, thing)} dropped, each named in dropped.jsonl" if result.dropped else ""
     page.text(f"{counted}{dropped}.")
     for note in details.get("notes", ()):
         page.text(note)
@@ -70,10 +75,12 @@ def report(result: Result) -> Page:
         _curves(page, details["curves"])
     if details.get("precision_recall"):
         video_retrieval.sections(page, details, neighbour_rows)
+    if details.get("reliability") is not None:
+        time_of_day.sections(page, details)
     if details.get("neighbours"):
-        _neighbours(page, details["neighbours"])
+        _neighbours(page, details["neighbours"], "time" if thing == "photo" else "class")
     if details.get("confusion") is not None:
-        _confusion(page, np.asarray(details["confusion"]), list(details["classes"]))
+        _confusion(page, np.asarray(details["confusion"]), list(details["classes"]), f"{thing}s")
     if details.get("per_class"):
         _per_class(page, details["per_class"], _PARTS.get(result.task, "Class by class"))
     page.section("Settings")
@@ -91,10 +98,10 @@ def shown(name: str, value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _neighbours(page: Page, given: Sequence[Mapping[str, Any]]) -> None:
+def _neighbours(page: Page, given: Sequence[Mapping[str, Any]], shared: str) -> None:
     marked = [hit["correct"] for row in given for hit in row["hits"][:1] if hit.get("correct") is not None]
     more = f" {len(given) - MOST_ROWS} further queries are not shown." if len(given) > MOST_ROWS else ""
-    said = f" The first neighbour has the query's class in {sum(marked)} of these {len(marked)}." if marked else ""
+    said = f" The first neighbour has the query's {shared} in {sum(marked)} of these {len(marked)}." if marked else ""
     page.section("Nearest neighbours", f"A query on the left, what the model finds most alike beside it.{said}{more}")
     page.strips(neighbour_rows(given[:MOST_ROWS]))
 
@@ -113,7 +120,7 @@ def neighbour_rows(given: Sequence[Mapping[str, Any]]) -> list[Row]:
     return rows
 
 
-def _confusion(page: Page, matrix: np.ndarray, classes: list[str]) -> None:
+def _confusion(page: Page, matrix: np.ndarray, classes: list[str], things: str) -> None:
     page.section("Which classes are taken for which")
     page.figure(
         plots.confusion(matrix, classes), "True classes down, predicted across; each row is shaded by its shares."
@@ -128,7 +135,7 @@ def _confusion(page: Page, matrix: np.ndarray, classes: list[str]) -> None:
         if wrong[t, p] > 0
     ]
     if rows:
-        page.table(["true", "taken for", "videos", "of its class"], rows)
+        page.table(["true", "taken for", things, "of its class"], rows)
 
 
 def _curves(page: Page, curves: Mapping[str, Any]) -> None:
@@ -155,6 +162,8 @@ def _title(task: str) -> str:
         "finetune": "Fine-tuning",
         "temporal-distinctness": "Temporal distinctness",
         "video-retrieval": "Video retrieval",
+        "time-of-day": "Telling the time of day",
+        "time-retrieval": "Retrieval by time of day",
     }
     return names.get(task.replace("_", "-"), task.replace("_", " ").replace("-", " ").capitalize())
 

@@ -76,6 +76,13 @@ class Page:
         """A single film strip."""
         return self._add(_strip(shown, "single"))
 
+    def sheet(self, cards: Sequence[tuple[Strip, str]]) -> Self:
+        """Pictures side by side, each with its words and, where it is not empty, a small ``<svg>`` drawing."""
+        if wrong := [drawing for _, drawing in cards if drawing and not drawing.startswith("<svg")]:
+            raise ValueError(f"a drawing is an <svg> element, not {wrong[0][:40]!r}")
+        shown = (f'<div class="card">{_strip(strip, "hit")}{drawing}</div>' for strip, drawing in cards)
+        return self._add(f'<div class="hits sheet">{"".join(shown)}</div>')
+
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]], folded: str = "") -> Self:
         """A table; numbers are set to the right. With ``folded`` it is behind a line of that text to click on."""
         numeric = [

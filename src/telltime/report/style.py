@@ -34,6 +34,10 @@ figcaption {{ font-size: .875rem; margin-top: .4rem; max-width: 44rem; overflow-
 .row {{ display: grid; grid-template-columns: minmax(12rem, 15rem) 1fr; gap: 1rem 1.25rem; align-items: start;
   background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .85rem; margin: .75rem 0; }}
 .hits {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .85rem .75rem; }}
+.sheet {{ grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); margin: .75rem 0; }}
+.card {{ position: relative; min-width: 0; }}
+.card svg {{ position: absolute; top: .4rem; right: .3rem; width: 5.2rem; height: 5.2rem; border-radius: 50%;
+  background: var(--card); opacity: .92; }}
 .strip {{ min-width: 0; font-size: .875rem; line-height: 1.35; }}
 .strip img, .strip .none {{ display: block; width: 100%; height: auto; border-radius: .25rem; margin-bottom: .3rem;
   border-top: 3px solid var(--line); }}

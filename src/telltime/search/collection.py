@@ -162,9 +162,10 @@ class Collection:
             near = self._stage(self.about.rows).nearest(query.vector[None].numpy(), most // 2)
             found.update(_best(near.numbers, near.similarity, most // 2))
         if self.about.frames in names:
-            places = np.linspace(0, len(query.rows) - 1, min(_ASKED, len(query.rows))).round().astype(int)
-            near = self._stage(self.about.frames).nearest(query.rows[places].numpy(), _NEAR)
-            found.update(_best(near.numbers, near.similarity, most // 2))
+            for rows in [query.rows] if query.insets is None else [query.rows, query.insets.rows]:
+                places = np.linspace(0, len(rows) - 1, min(_ASKED, len(rows))).round().astype(int)
+                near = self._stage(self.about.frames).nearest(rows[places].numpy(), _NEAR)
+                found.update(_best(near.numbers, near.similarity, most // 2))
         return list(found)
 
     def _stage(self, name: str) -> FirstStage:

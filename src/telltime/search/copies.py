@@ -99,8 +99,8 @@ def find(collection: Collection, rate: float | None = None, progress: Progress |
     found: list[Pair] = []
     for block in collection.blocks(_FRAMES, progress):
         forward, back = (scores.numpy() for scores in both_ways(block.rows, block.gallery))
-        score = combined(forward, back, calibration, "copies")
         whole = (forward + back) / 2
+        score = combined(whole, forward, back, calibration, "copies")
         later = np.array(block.gallery_paths)[None] > np.array(block.paths)[:, None]
         likely = (score >= threshold) & later
         numbers = {*block.numbers[likely.any(1)].tolist(), *block.gallery_numbers[likely.any(0)].tolist()}

@@ -1,7 +1,9 @@
 """From what the network gives to the rows that searches compare: whitened, encoded, of length 1."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,18 +13,31 @@ from torch.nn.functional import normalize
 from telltime.backbones.whitening import Whitening
 from telltime.checkpoints.describer import Describer
 from telltime.clips.ragged import Ragged
+from telltime.datasets.record import Record, Table
+from telltime.features.edited_rows import Editing, edited_rows
+from telltime.features.matched_whitening import fit_matched
+from telltime.media.errors import MediaError
 from telltime.search.about import About
+from telltime.search.changes import Known
 
-DIM = 256
-"""Numbers of a whitened row; an eighth of the frames where that is fewer."""
+Progress = Callable[[int, int], None]
 
-LEAST = 512
-"""Frames from which a whitening is fitted; of fewer it would learn the videos by heart."""
+DIM = 128
+"""Numbers of a whitened row; half the edited frames where that is fewer."""
+
+LEAST = 32
+"""Frames from which a whitening is fitted."""
 
 GROWN = 4
-"""It is fitted again once there are this many times the frames it was fitted on, up to :data:`ENOUGH`."""
+"""It is fitted again once there are this many times the frames there were, up to :data:`ENOUGH`."""
 
 ENOUGH = 100_000
+
+FRAMES = 1000
+"""About as many frames are edited for a fit, from all over the collection, at most :data:`EACH` of a video."""
+
+EACH = 8
+_EDITING = Editing(versions=3, both=0.0, spread=True)
 
 
 def derive(describer: Describer | None, about: About, rows: Ragged) -> tuple[Ragged, Tensor]:
@@ -54,30 +69,33 @@ def wants_fit(about: About, frames: int) -> bool:
     return about.whitening is None or (about.fitted_on < ENOUGH and frames >= GROWN * about.fitted_on)
 
 
-def fit(batches: Iterable[Ragged], frames: int) -> tuple[Whitening, int]:
-    """A whitening of videos' rows, and on how many frames it was fitted.
+def fit(
+    describer: Describer, videos: Sequence[Known], workers: int = 1, progress: Progress | None = None
+) -> Whitening | None:
+    """A whitening that keeps what tells the collection's videos apart and drops what edits change.
+
+    Frames of some of its videos are read once more, edited, and described beside the originals; see
+    :func:`telltime.features.matched_whitening.fit_matched`.
 
     Args:
-        batches: rows of all videos, batch by batch.
-        frames: how many rows there are; of more than :data:`ENOUGH` every n-th is taken.
+        videos: of the collection; those that cannot be read any more are passed over.
+        workers: threads that read and edit.
+        progress: called with videos done and videos to do.
+
+    Returns:
+        ``None`` when not enough of them can be read.
     """
-    step = max(1, frames // ENOUGH)
-    count = 0
-
-    def taken() -> Iterator[Tensor]:
-        nonlocal count
-        for batch in batches:
-            rows = batch.rows[torch.arange(count % step, len(batch.rows), step)] if step > 1 else batch.rows
-            count += len(rows)
-            yield rows.float()
-
-    first: Tensor | None = None
-    held = taken()
-    first = next(held)
-    dim = min(DIM, first.shape[1], max(1, frames // 8))
-
-    def chained() -> Iterator[Tensor]:
-        yield first
-        yield from held
-
-    return Whitening.fit(chained(), dim), count
+    known = sorted(videos, key=lambda video: video.digest)  # contents decide what is drawn, not where they lie
+    order = np.random.RandomState(0).permutation(len(known))[:FRAMES].tolist()
+    records = tuple(Record(known[i].digest, Path(known[i].path)) for i in order)
+    table = Table("collection", "all", Path(), records=records)
+    editing = replace(_EDITING, most_frames=min(EACH, -(-FRAMES // max(1, len(records)))))
+    pairs: list[tuple[Tensor, Tensor]] = []
+    for done, (_, found) in enumerate(edited_rows(describer, records, table, editing, workers), start=1):
+        if not isinstance(found, MediaError):
+            original, *edited = found[0]
+            pairs.append((original.repeat(len(edited), 1), torch.cat(edited)))
+        if progress:
+            progress(done, len(records))
+    count = sum(len(original) for original, _ in pairs)
+    return fit_matched(pairs, min(DIM, count // 2)) if count > 1 else None

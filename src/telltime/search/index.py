@@ -8,7 +8,8 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from telltime.search.changes import Known, absolute, stamp_of, videos_in
 from telltime.search.collection import Collection
 from telltime.search.derive import derive, distinct
 from telltime.search.errors import NoIndex, OtherEncoder
+from telltime.search.insets import inset_rows
 from telltime.search.lock import WriterLock
 from telltime.search.pointer import place, point
 from telltime.search.rows import FACTS, VIDEOS, facts, times_of, unpack
@@ -122,7 +124,7 @@ class Index:
             workers: threads that decode.
             refit: fit the whitening to the collection as it is now, which otherwise happens when it has grown fourfold.
             limits: how large a file may be.
-            progress: called with files done and files to do.
+            progress: called with what is being done, and with files done and to do.
 
         Raises:
             SearchError: a path does not exist, a folder holds no video, another process is writing, there is no room,
@@ -173,7 +175,7 @@ class Index:
         if top < 1:
             raise ValueError(f"top is at least 1, not {top}")
         collection = self.collection()
-        query = self.query(path)
+        query = self.query(path, mode)
         numbers, paths, rows = collection.candidates(query)
         calibration = collection.about.calibration
 
@@ -184,22 +186,28 @@ class Index:
 
         return rank(query, rows, paths, times, calibration, top, mode, collection.videos)
 
-    def copies(self, rate: float | None = None, progress: Progress | None = None) -> "Copies":
+    def copies(self, rate: float | None = None, progress: Callable[[int, int], None] | None = None) -> "Copies":
         """Groups of videos that are copies of each other; see :func:`telltime.search.copies.find`."""
         from telltime.search.copies import find
 
         return find(self.collection(), rate, progress)
 
-    def query(self, path: str | os.PathLike[str]) -> Query:
-        """A video described as the index describes its own; one that the index holds, unchanged, is not read again."""
+    def query(self, path: str | os.PathLike[str], mode: str = "scenes") -> Query:
+        """A video described as the index describes its own.
+
+        One that the index holds, unchanged, is read again only for ``"copies"``, to see how it would look small upon
+        another video.
+        """
         where = absolute(path)
         known = self.collection().known.get(where)
-        if known is not None and known.stamp == stamp_of(where):
-            held = self.held(where)
-            if held is not None:
-                return held
-        rows, times = distinct(*self.describer().timed_rows(Video(where)))
-        return self._query(where, rows, times)
+        held = self.held(where) if known is not None and known.stamp == stamp_of(where) else None
+        if held is None:
+            rows, times = distinct(*self.describer().timed_rows(Video(where)))
+            held = self._query(where, rows, times)
+        if mode != "copies":
+            return held
+        with Video(where) as video:
+            return replace(held, insets=self._derived(inset_rows(self.describer(), video))[0])
 
     def held(self, path: str | os.PathLike[str]) -> Query | None:
         """A video as the index holds it, whatever has become of its file; ``None`` when it does not."""
@@ -238,9 +246,12 @@ class Index:
         return self._describer
 
     def _query(self, path: str, rows: torch.Tensor, times: np.ndarray) -> Query:
-        about = self.collection().about
-        final, vectors = derive(None if about.fits else self.describer(), about, Ragged.of([rows]))
+        final, vectors = self._derived(Ragged.of([rows]))
         return Query(path, final.rows, times, vectors[0])
+
+    def _derived(self, rows: Ragged) -> tuple[Ragged, torch.Tensor]:
+        about = self.collection().about
+        return derive(None if about.fits else self.describer(), about, rows)
 
     def _name(self) -> str:
         """How the model is called, so that it can be loaded again."""

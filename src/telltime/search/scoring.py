@@ -46,12 +46,17 @@ class Hit:
 
 @dataclass(frozen=True)
 class Query:
-    """A described video to search for: rows float32 ``[n, D]``, seconds ``[n]``, vector ``[D]``."""
+    """A described video to search for: rows float32 ``[n, D]``, seconds ``[n]``, vector ``[D]``.
+
+    ``insets`` are rows of how it would look as a picture in a picture, in some places; without them it is not searched
+    for as one.
+    """
 
     path: str
     rows: Tensor
     times: np.ndarray
     vector: Tensor
+    insets: Ragged | None = None
 
 
 def both_ways(queries: Ragged, gallery: Ragged) -> tuple[Tensor, Tensor]:
@@ -59,14 +64,26 @@ def both_ways(queries: Ragged, gallery: Ragged) -> tuple[Tensor, Tensor]:
     return chamfer(queries, gallery), chamfer(gallery, queries).T
 
 
-def combined(forward: np.ndarray, back: np.ndarray, calibration: Calibration | None, mode: str) -> np.ndarray:
-    """One score of both directions.
+def shown_small(whole: np.ndarray, insets: Ragged, gallery: Ragged) -> np.ndarray:
+    """Scores ``[G]`` of a query, of which half is what it scores as a picture in a picture, where that is more."""
+    forward, back = both_ways(insets, gallery)
+    small = ((forward + back) / 2).amax(0).numpy()
+    return (whole + np.maximum(whole, small)) / 2
 
-    ``scenes``: their mean, symmetric Chamfer. ``copies``: the larger of that and of what the better direction alone is
+
+def combined(
+    whole: np.ndarray, forward: np.ndarray, back: np.ndarray, calibration: Calibration | None, mode: str
+) -> np.ndarray:
+    """One score of several.
+
+    Args:
+        whole: of whole videos, symmetric Chamfer similarity or more.
+        forward, back: Chamfer similarity in either direction.
+
+    ``scenes``: that of the whole videos. ``copies``: the larger of that and of what the better direction alone is
     worth, so that an excerpt finds the long video it comes from; both are measured by how seldom unrelated videos reach
     them.
     """
-    whole = (forward + back) / 2
     if mode == "scenes" or calibration is None:
         return whole
     part = calibration.part.steps(np.maximum(forward, back)) - _PART_COSTS
@@ -95,7 +112,9 @@ def rank(
         return []
     forward, back = (scores.numpy()[0] for scores in both_ways(Ragged.of([query.rows]), rows))
     whole = (forward + back) / 2
-    score = combined(forward, back, calibration, mode)
+    if query.insets is not None and mode == "copies":
+        whole = shown_small(whole, query.insets, rows)
+    score = combined(whole, forward, back, calibration, mode)
     names = np.array(paths)
     order = np.lexsort((names, -score))[: max(_ALIGNED_LEAST, _ALIGNED * top)]
     how = Alignment() if calibration is None else replace(Alignment(), threshold=calibration.frame)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from telltime.backbones.products import linear
 from telltime.clips.ragged import Ragged
 
 CPU_TILE = (1024, 4096)
@@ -151,7 +152,6 @@ def _frame_similarity(
     ask = queries.to(dtype)
     asked = [(first, last, ask.slice(first, last)) for first, last in _blocks(ask.lengths, tall)]
     ordered = device.type != "cpu" or len(ask.rows) >= _MANY_ROWS
-    space = torch.empty(0, dtype=dtype, device=device)
     out = torch.empty(len(queries), len(gallery), device=device)
     for first, last in _blocks(gallery.lengths, wide):
         held = gallery.slice(first, last).to(device=device, dtype=dtype)
@@ -162,22 +162,17 @@ def _frame_similarity(
         pieces = _pieces(held.lengths, wide)
         for a, b, part in asked:
             own = _pieces(part.lengths, tall)
-            space = _room(space, own, pieces)
-            out[a:b, columns.to(device)] = _compare(part, own, held, pieces, both, space)
+            out[a:b, columns.to(device)] = _compare(part, own, held, pieces, both)
     return out
 
 
-def _compare(
-    queries: Ragged, tall: list[_Piece], gallery: Ragged, wide: list[_Piece], both: bool, space: Tensor
-) -> Tensor:
+def _compare(queries: Ragged, tall: list[_Piece], gallery: Ragged, wide: list[_Piece], both: bool) -> Tensor:
     """Scores ``[Q, G]`` of whole videos that make one tile, or of one video too long for it that comes in pieces."""
     forward = queries.rows.new_full((len(queries.rows), len(gallery)), -torch.inf)
     back = queries.rows.new_full((len(queries), len(gallery.rows)), -torch.inf) if both else None
     for rows in tall:
         for columns in wide:
-            shape = rows.last - rows.first, columns.last - columns.first
-            product = space[: shape[0] * shape[1]].view(shape)
-            torch.mm(queries.rows[rows.first : rows.last], gallery.rows[columns.first : columns.last].T, out=product)
+            product = linear(queries.rows[rows.first : rows.last], gallery.rows[columns.first : columns.last])
             seen = forward[rows.first : rows.last]
             at = 0
             for first, last, length in columns.runs:
@@ -231,12 +226,6 @@ def _pieces(lengths: Tensor, most: int) -> list[_Piece]:
     ends = counts.cumsum(0)
     runs = zip((ends - counts).tolist(), ends.tolist(), values.tolist(), strict=True)
     return [_Piece(0, total, list(runs))]
-
-
-def _room(space: Tensor, tall: list[_Piece], wide: list[_Piece]) -> Tensor:
-    """``space``, grown to the largest product if it is too small."""
-    needed = max(p.last - p.first for p in tall) * max(p.last - p.first for p in wide)
-    return space if len(space) >= needed else space.new_empty(needed)
 
 
 def _by_length(lengths: Tensor) -> list[Tensor]:

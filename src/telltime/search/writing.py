@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ _BATCH = 256
 _SAME_FRAME = 0.9
 _TIDY_FROM = 20  # commits, as LanceDB advises
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass
@@ -113,7 +114,7 @@ class Writer:
         self._copy(changes, done)
         self._describe(changes, done, policy, workers, limits, progress)
         self._remove(changes, done)
-        self.settle(done, refit)
+        self.settle(done, refit, workers, progress)
         done.seconds = time.monotonic() - began
         return done
 
@@ -133,7 +134,7 @@ class Writer:
         """What the index holds, by path."""
         return facts(self.tables.read(VIDEOS, FACTS))
 
-    def settle(self, done: Added, refit: bool) -> None:
+    def settle(self, done: Added, refit: bool, workers: int = 1, progress: Progress | None = None) -> None:
         """Make what searches need of what is described: whitening, rows, frames, calibration."""
         from telltime.search.calibrating import calibrate
 
@@ -146,9 +147,11 @@ class Writer:
             raise SearchError(f"{self.about.model} brings its own whitening; there is none to fit again")
         about = self.about
         if known and (refit or wants_fit(about, done.frames)):
-            rows = (rows for _, rows in self._described(numbers))
-            about = about.refitted(*fit(rows, done.frames))
-            done.refitted = True
+            told = partial(progress, "fitting the whitening") if progress else None
+            whitening = fit(self.describer, list(known.values()), workers, told)
+            if whitening is not None:
+                about = about.refitted(whitening, done.frames)
+                done.refitted = True
         changed = self._rows(about, numbers)
         if done.frames > EXACT_FRAMES:
             self._frames(about, numbers)
@@ -200,7 +203,7 @@ class Writer:
                     commit()
                     since = time.monotonic()
                 if progress:
-                    progress(count, len(todo))
+                    progress("describing", count, len(todo))
         finally:
             commit()
 

@@ -59,7 +59,7 @@ def fit_logistic(
     if not len(labels):
         raise ValueError("a classifier needs examples; there are none")
     step = max(1, -(-features.shape[1] * len(features) // _CHOOSING))
-    held = _held_out(labels, groups)
+    held = held_out(labels, groups)
     penalty, chosen = DEFAULT_PENALTY, bool(held.any())
     if chosen:
         fitting = _examples(features[~held, ::step], present[~held, ::step], labels[~held])
@@ -103,7 +103,7 @@ def _loss(probe: LogisticProbe, flat: Tensor, target: np.ndarray) -> float:
     return float(torch.nn.functional.cross_entropy(probe.logits(flat), torch.as_tensor(target)))
 
 
-def _held_out(labels: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+def held_out(labels: np.ndarray, groups: Sequence[str]) -> np.ndarray:
     """bool ``[N]``: about every fourth group of each class, at least one where there are two or more."""
     by_class: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for index, (label, group) in enumerate(zip(labels, groups, strict=True)):

@@ -78,6 +78,8 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
             sink=sinks,
             dropped=lambda: policy.dropped,
         )
+        if trained.ended != "stopped":
+            opened.finish()
     finally:
         sinks.close()
     return Outcome(trained, opened.videos, len(table.missing) + opened.missing, policy.dropped, opened.next)

@@ -111,13 +111,21 @@ def picture_in_picture(frames: Tensor, rng: Rng, behind: Tensor | None = None) -
     """
     share, at_y, at_x = rng.uniform(0.35, 0.65), rng.uniform(0.02, 0.98), rng.uniform(0.02, 0.98)
     coarse = torch.from_numpy(rng.randint(0, 256, (1, 3, 4, 6)).astype(np.uint8))
-    count, _, rows, columns = frames.shape
-    ground = _resize(coarse if behind is None else behind, rows, columns)
-    mixed = ground[torch.arange(count) % len(ground)].clone()
+    ground = _resize(coarse if behind is None else behind, *frames.shape[-2:])
+    return inset(frames, ground[torch.arange(len(frames)) % len(ground)].clone(), share, at_y, at_x)
+
+
+def inset(frames: Tensor, ground: Tensor, share: float, at_y: float, at_x: float) -> Tensor:
+    """``ground`` ``[T, 3, H, W]`` with frames of the same shape drawn into it at ``share`` of its height and width.
+
+    Args:
+        at_y, at_x: where, from 0 (top, left) to 1.
+    """
+    rows, columns = ground.shape[-2:]
     height, width = max(1, int(share * rows)), max(1, int(share * columns))
     top, left = int(at_y * (rows - height)), int(at_x * (columns - width))
-    mixed[..., top : top + height, left : left + width] = _resize(frames, height, width)
-    return mixed
+    ground[..., top : top + height, left : left + width] = _resize(frames, height, width)
+    return ground
 
 
 def recompress_mildly(frames: Tensor, rng: Rng) -> Tensor:
