@@ -23,8 +23,8 @@ from torch import Tensor
 
 from telltime.clips.ragged import Ragged, offsets_of
 from telltime.features.store import StoreError
-from telltime.features.writer_lock import WriterLock
 from telltime.media.files import whole
+from telltime.media.lock import FileLock
 
 __all__ = ["FrameStore", "StoreError"]
 
@@ -58,7 +58,7 @@ class FrameStore:
         self.dim: int | None = None
         """Numbers of a row; ``None`` before the first."""
         self._temporary: Any = None
-        self._lock = WriterLock(folder / "lock")
+        self._lock = FileLock(folder / "lock")
         self._mapped: Tensor | None = None
         self._begin(described["generation"])
         self._catch_up()
