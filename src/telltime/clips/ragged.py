@@ -78,8 +78,11 @@ class Ragged:
 
     def mean(self) -> Tensor:
         """``[V, ...]``: each sequence's mean; zero for an empty one."""
+        lengths = self.lengths
+        if len(self) and int(lengths[0]) and bool((lengths == lengths[0]).all()):
+            return self.rows.unflatten(0, (len(self), int(lengths[0]))).mean(1)
         total = self.rows.new_zeros(len(self), *self.rows.shape[1:]).index_add_(0, self.owners, self.rows)
-        counts = self.lengths.clamp(min=1).to(self.rows.device, non_blocking=True)
+        counts = lengths.clamp(min=1).to(self.rows.device, non_blocking=True)
         return total / counts.view(-1, *(1,) * (total.ndim - 1))
 
 

@@ -168,30 +168,37 @@ def _frame_similarity(
 
 def _compare(queries: Ragged, tall: list[_Piece], gallery: Ragged, wide: list[_Piece], both: bool) -> Tensor:
     """Scores ``[Q, G]`` of whole videos that make one tile, or of one video too long for it that comes in pieces."""
-    forward = queries.rows.new_full((len(queries.rows), len(gallery)), -torch.inf)
-    back = queries.rows.new_full((len(queries), len(gallery.rows)), -torch.inf) if both else None
+    forward = queries.rows.new_empty(len(queries.rows), len(gallery))
+    back = queries.rows.new_empty(len(queries), len(gallery.rows)) if both else None
     for rows in tall:
         for columns in wide:
             product = linear(queries.rows[rows.first : rows.last], gallery.rows[columns.first : columns.last])
-            seen = forward[rows.first : rows.last]
-            at = 0
+            seen, at = forward[rows.first : rows.last], 0
             for first, last, length in columns.runs:
                 count = last - first
                 segments = product[:, at : at + count * length].unflatten(1, (count, length))
-                torch.maximum(seen[:, first:last], _largest(segments), out=seen[:, first:last])
+                _keep(seen[:, first:last], _largest(segments), columns.first == 0)
                 at += count * length
             if back is None:
                 continue
             seen, at = back[:, columns.first : columns.last], 0
             for first, last, length in rows.runs:
                 count = last - first
-                largest = product[at : at + count * length].unflatten(0, (count, length)).amax(1)
-                torch.maximum(seen[first:last], largest, out=seen[first:last])
+                segments = product[at : at + count * length].unflatten(0, (count, length))
+                _keep(seen[first:last], segments.amax(1), rows.first == 0)
                 at += count * length
     score = queries.like(forward.float()).mean()
     if back is not None:
         score = (score + gallery.like(back.float().T).mean().T) / 2
     return score
+
+
+def _keep(seen: Tensor, found: Tensor, first: bool) -> None:
+    """Put what was found first into ``seen``, and later what is larger."""
+    if first:
+        seen.copy_(found)
+    else:
+        torch.maximum(seen, found, out=seen)
 
 
 def _largest(values: Tensor) -> Tensor:
