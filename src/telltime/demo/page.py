@@ -71,7 +71,7 @@ def write_page(walk: Walk) -> Path:
     page.strips(neighbour_rows(walk.shots[LEARNED].details["neighbours"]))
     _show_copies(page, walk)
     _show_times(page, walk)
-    page.section("Next, on your own videos").code(NEXT)
+    page.section("Next, on your own videos and photos").code(NEXT)
     return page.write(walk.folder / "report.html")
 
 
@@ -137,7 +137,9 @@ def _show_times(page: Page, walk: Walk) -> None:
         "circle on a clock's rim is what the file claims.",
     )
     page.sheet([card(one, f"about {hhmm(one.median)}") for one in times.shown])
-    page.text(f"The second camera's clock is {times.wrong_by:g} h ahead. " + " ".join(_clocks(times)))
+    page.text(
+        f"One camera's clock was set {times.wrong_by:g} h ahead. What the photos say: " + " ".join(_clocks(times))
+    )
 
 
 def _clocks(times: Times) -> list[str]:
