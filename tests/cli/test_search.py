@@ -90,7 +90,7 @@ def test_a_report_shows_hits_whose_file_is_gone(index: Path, videos: Path, tmp_p
 def test_copies_are_grouped(index: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["copies", "--index", str(index), "--rate", "0.01", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["expected_false_positive_rate"] == 0.01
+    assert 2 / 31 <= told["expected_false_positive_rate"] < 0.1, "30 pairs cannot speak for 1 in 100"
     assert told["videos"] == 6
     assert main(["copies", "--index", str(index)]) == 0
     assert "expected false-positive rate" in capsys.readouterr().out

@@ -19,7 +19,8 @@ examples:
   telltime copies --index my-index --rate 1e-6 --json
 
 The threshold is calibrated on the collection: --rate is the share of pairs of unrelated videos that may pass it; by
-default so few that 0.1 false pairs are expected among all pairs there are. In Python:
+default so few that 0.1 false pairs would be among all pairs there are. What is printed is never less than the
+collection's own pairs can speak for. In Python:
   telltime.Index("my-index").copies().groups
 """
 
@@ -63,7 +64,7 @@ def _show(found: "Copies") -> None:
     total = sum(len(group.paths) for group in found.groups)
     print(
         f"{count(len(found.groups), 'group')} of copies, {count(total, 'video')} of {found.videos:,}; pairs from score "
-        f"{found.threshold:.3f} on,\nexpected false-positive rate {found.rate:.1e} a pair "
+        f"{found.threshold:.3f} on,\nexpected false-positive rate at most {found.rate:.1e} a pair "
         f"({found.expected:.2g} pairs of this collection)"
     )
 

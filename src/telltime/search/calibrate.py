@@ -3,11 +3,14 @@
 Nearly all pairs of a collection are no copies of each other, so the collection itself shows how high a score comes by
 chance. How often unrelated pairs come nearer to 1 than a distance d is taken as a power of d, as it is for points
 strewn in a space of some dimension: the upper tail of ``-log(1 - score)`` is exponential. It is fitted to quantiles
-below the few pairs that are copies; those that stand out are set aside and the fit is repeated.
+below the few pairs that are copies; those that stand out are set aside and the fit is repeated. Collections in which
+some kinds of video resemble each other have heavier tails: the slope is the flattest that any quantile asks for, out to
+where a few pairs are left. Beyond all pairs that were seen nothing is known, so no rate is said to be lower than that
+of one pair more than there were.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +22,8 @@ _START, _SHARE = 75, 0.25  # the tail starts at this percentile, with this share
 _NEAREST = 1e-4  # distances from 1 below this are rounding
 _ROOM = -math.log(_NEAREST)
 _NARROWEST = 0.005
+_SHARES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
+_SEEN = 10  # pairs beyond a quantile that make it worth asking
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,12 @@ class Tail:
     pairs: int
 
     @classmethod
-    def fit(cls, scores: np.ndarray) -> "Tail":
-        """Of the scores of pairs most of which are unrelated, any shape; without enough of them a cautious guess."""
+    def fit(cls, scores: np.ndarray, far: bool = True) -> "Tail":
+        """Of the scores of pairs most of which are unrelated, any shape; without enough of them a cautious guess.
+
+        Args:
+            far: follow the tail beyond its 95th percentile, where related pairs flatten it if there are many.
+        """
         kept = np.asarray(scores, dtype=np.float64).ravel()
         kept = np.sort(nearness(kept[np.isfinite(kept)]))
         if len(kept) < _LEAST_PAIRS:
@@ -50,24 +59,36 @@ class Tail:
         for _ in range(8):
             cut = start + max(scale, _NARROWEST) * math.log(max(1.0, _SHARE * len(kept) / _OUTLYING))
             inside = kept[kept <= cut]
-            middle, start, high, higher = np.percentile(inside, [50, _START, 90, 95])
-            scale = max((high - start) / math.log(2.5), (higher - start) / math.log(5))
+            middle, start = np.percentile(inside, [50, _START])
+            scale = _flattest(inside, start, _SHARES[:2])
             if len(inside) == len(kept):
                 break
             kept = inside
-        return cls(float(middle), float(start), float(max(scale, _NARROWEST)), len(kept))
+        seen = [share for share in _SHARES if share * len(kept) >= _SEEN]
+        scale = max(scale, _flattest(kept, start, seen if far else ()), _NARROWEST)
+        return cls(float(middle), float(start), float(scale), len(kept))
+
+    @property
+    def least(self) -> float:
+        """The lowest rate that so many pairs can speak for."""
+        return 1 / (self.pairs + 1)
 
     def rate(self, score: float) -> float:
-        """Share of unrelated pairs that score at least this much."""
+        """Share of unrelated pairs that score at least this much, never below :attr:`least`."""
         value = float(nearness(score))
         if value >= self.start:
-            return _SHARE * math.exp(-(value - self.start) / self.scale)
-        if value <= self.middle:
-            return 0.5
-        return 0.5 - (0.5 - _SHARE) * (value - self.middle) / (self.start - self.middle)
+            rate = _SHARE * math.exp(-(value - self.start) / self.scale)
+        elif value <= self.middle:
+            rate = 0.5
+        else:
+            rate = 0.5 - (0.5 - _SHARE) * (value - self.middle) / (self.start - self.middle)
+        return max(rate, self.least)
 
     def threshold(self, rate: float) -> float:
-        """The score that unrelated pairs reach with this rate, above 0 and at most 0.25."""
+        """The score that unrelated pairs reach with this rate, above 0 and at most 0.25.
+
+        Below :attr:`least` the tail is taken to go on as it was seen to, which :meth:`rate` does not vouch for.
+        """
         if not 0 < rate <= _SHARE:
             raise ValueError(f"a rate is above 0 and at most {_SHARE}, not {rate}")
         return 1 - math.exp(-(self.start + self.scale * math.log(_SHARE / rate)))
@@ -89,6 +110,14 @@ class Tail:
     def score(self, steps: np.ndarray) -> np.ndarray:
         """The scores that lie so many steps beyond the start."""
         return 1 - np.exp(-(self.start + self.scale * steps))
+
+
+def _flattest(values: np.ndarray, start: float, shares: Sequence[float]) -> float:
+    """The largest scale with which the tail from ``start`` on has a given share of the values beyond their quantile."""
+    if not shares:
+        return 0.0
+    quantiles = np.quantile(values, 1 - np.array(shares))
+    return float(((quantiles - start) / np.log(_SHARE / np.array(shares))).max())
 
 
 def nearness(score: np.ndarray | float) -> np.ndarray:

@@ -47,7 +47,8 @@ def calibration(rows: Ragged, contents: Sequence[str], videos: int) -> Calibrati
     some, more = (rng.integers(len(rows.rows), size=_FRAME_PAIRS) for _ in range(2))
     owners = rows.owners.numpy()
     alike = (rows.rows[some] @ rows.rows[more].T).numpy()
-    frames = Tail.fit(alike[names[owners[some]][:, None] != names[owners[more]][None]])
+    apart = names[owners[some]][:, None] != names[owners[more]][None]
+    frames = Tail.fit(alike[apart], far=False)  # frames of copies and of one scene are many among them
     frame = float(np.clip(frames.threshold(_FRAME_RATE), _LOWEST, _HIGHEST))
     return Calibration(Tail.fit(whole[other]), Tail.fit(part[other]), frame, videos)
 

@@ -11,7 +11,7 @@ from telltime.search.collection import Collection
 from telltime.search.scoring import both_ways, combined, span_json
 
 FALSE_PAIRS = 0.1
-"""False pairs that are expected in the whole collection unless a rate is given."""
+"""False pairs that are aimed at in the whole collection unless a rate is given."""
 
 _MOST_RATE = 1e-3
 _FRAMES = 2_000  # of the videos that are compared with all others at a time
@@ -59,7 +59,8 @@ class Copies:
     Attributes:
         groups: largest first.
         threshold: score from which a pair counts as copies.
-        rate: expected share of unrelated pairs at or above it.
+        rate: largest share of unrelated pairs that is expected at or above it: what was aimed at, or the least that the
+            pairs it was calibrated on can speak for.
         expected: the same as a number of pairs of this collection.
         videos: in the collection.
     """
@@ -84,8 +85,8 @@ def find(collection: Collection, rate: float | None = None, progress: Progress |
     """Groups of copies.
 
     Args:
-        rate: expected share of unrelated pairs that are taken for copies, above 0; by default so small that
-            :data:`FALSE_PAIRS` of them are expected in the whole collection.
+        rate: share of unrelated pairs that may be taken for copies, above 0; by default so small that
+            :data:`FALSE_PAIRS` of them are expected in the whole collection, if scores thin out as far as seen.
         progress: called with videos done and videos to do.
     """
     count = collection.videos
@@ -95,6 +96,7 @@ def find(collection: Collection, rate: float | None = None, progress: Progress |
     if count < 2 or calibration is None:
         return Copies((), 1.0, rate, rate * pairs, count)
     threshold = min(calibration.whole.threshold(rate / 2), 0.9999)  # two ways of being alike, half the rate each
+    rate = max(rate, min(1.0, 2 * calibration.whole.rate(threshold)))
     how = replace(Alignment(), threshold=calibration.frame)
     found: list[Pair] = []
     for block in collection.blocks(_FRAMES, progress):
