@@ -15,12 +15,27 @@ import numpy as np
 import pytest
 import torch
 
-GOLDEN = Path(os.environ.get("TELLTIME_GOLDEN") or Path(__file__).parent / "golden")
+HERE = Path(__file__).parent / "golden"
+GOLDEN = Path(os.environ.get("TELLTIME_GOLDEN") or HERE)
+
+
+def _file(name: str) -> Path:
+    """A file that holds no value of its own set: the set's, or else the copy beside this file."""
+    return path if (path := GOLDEN / name).exists() else HERE / name
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "golden_files(pattern): run with `file`, the name of each such file of the set")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if marker := metafunc.definition.get_closest_marker("golden_files"):
+        metafunc.parametrize("file", sorted(path.name for path in GOLDEN.glob(marker.args[0])))
 
 
 def _module(name: str) -> ModuleType:
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, GOLDEN / f"{name}.py")
+        spec = importlib.util.spec_from_file_location(name, _file(f"{name}.py"))
         assert spec is not None
         assert spec.loader is not None
         sys.modules[name] = module = importlib.util.module_from_spec(spec)
@@ -76,6 +91,16 @@ class Golden:
 
     def json(self, name: str) -> Any:
         return json.loads(self.path(name).read_text())
+
+    def needs(self, name: str) -> None:
+        """Skip the test where the set is without a file that not every set has."""
+        if not self.path(name).exists():
+            pytest.skip(f"this set has no {name}")
+
+    def mini_clip(self, seed: int) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """Config and filled state dict of the small CLIP, under the published names. Its layout is any set's."""
+        told = json.loads(_file("ticl_mini_clip.json").read_text())
+        return told["config"], self.fill({key: torch.zeros(shape) for key, shape in told["keys"].items()}, seed)
 
 
 @pytest.fixture(scope="session")

@@ -83,32 +83,28 @@ def test_damaged_and_foreign_folders_are_named(clock, tmp_path, tiny_model):
         load_clock("resnet18")
 
 
-def published(golden, file, more=None):
-    """A state dict as published, filled by the golden rule."""
-    state = dict(CosineHead().state_dict()) | (more or {})
-    state = golden.fill(state, int(file["seed"]))
+def published(golden, stored):
+    """A state dict as published, filled by the golden rule, with as many classes as the stored logits."""
+    state = golden.fill(CosineHead(stored["gallery_logits"].shape[1]).state_dict(), int(stored["seed"]))
     return state | {"logit": torch.tensor(math.log(1 / 0.07))}
 
 
-def test_a_published_checkpoint_without_clip(golden, tmp_path):
-    file = golden.npz("ticl_forward_c24.npz")
-    torch.save(published(golden, file), tmp_path / "TICL_24_adapter_v1_best.pth")
-    clock = load_clock(tmp_path / "TICL_24_adapter_v1_best.pth", tower=False)
-    found = clock.scores(torch.from_numpy(file["features"]))
-    np.testing.assert_allclose(found.numpy(), file["gallery_logits"], atol=3e-6)
-    np.testing.assert_allclose(
-        clock.embed(torch.from_numpy(file["features"])).numpy(), file["image_embedding"], atol=3e-6
-    )
+@pytest.mark.golden_files("ticl_forward_c*.npz")
+def test_a_published_checkpoint_without_clip(golden, tmp_path, file):
+    stored = golden.npz(file)
+    torch.save(published(golden, stored), tmp_path / "TICL_adapter_v1_best.pth")
+    clock = load_clock(tmp_path / "TICL_adapter_v1_best.pth", tower=False)
+    features = torch.from_numpy(stored["features"])
+    np.testing.assert_allclose(clock.scores(features).numpy(), stored["gallery_logits"], atol=3e-6)
+    np.testing.assert_allclose(clock.embed(features).numpy(), stored["image_embedding"], atol=3e-6)
 
 
 def test_a_published_checkpoint_with_clip(golden, tmp_path):
-    path = golden.path("ticl_image_path.npz")
-    if not path.exists():
-        return
-    file, mini = golden.npz(path.name), golden.json("ticl_mini_clip.json")
-    clip = {key: torch.zeros(shape) for key, shape in mini["keys"].items()}
-    torch.save(published(golden, file, clip), tmp_path / "full.pth")
-    heads = mini["config"]["vision_config"]["num_attention_heads"]
+    golden.needs("ticl_image_path.npz")
+    file = golden.npz("ticl_image_path.npz")
+    config, clip = golden.mini_clip(int(file["seed"]))
+    torch.save(published(golden, file) | clip, tmp_path / "full.pth")
+    heads = config["vision_config"]["num_attention_heads"]
     parts = published_parts(tmp_path / "full.pth", heads)
     head = CosineHead(parts.classes, parts.dim, parts.hidden)
     head.load_state_dict(parts.head)

@@ -15,10 +15,7 @@ from telltime.checkpoints.tower import find_tower, load_tower, looks_at_photos
 
 @pytest.fixture(scope="module")
 def clip(golden):
-    told = golden.json("ticl_mini_clip.json")
-    seed = int(golden.npz("ticl_image_path.npz")["seed"])
-    empty = {key: torch.zeros(shape if isinstance(shape, list) else shape[0]) for key, shape in told["keys"].items()}
-    return told["config"], golden.fill(empty, seed)
+    return golden.mini_clip(int(golden.npz("ticl_editing.npz")["seed"]))
 
 
 def test_names():
@@ -41,19 +38,35 @@ def test_random_weights_are_always_the_same():
     )
 
 
-def test_a_folder_as_the_hub_has_it(clip, golden, tmp_path):
-    config, state = clip
-    bare = {key.removeprefix("image_encoder.CLIP."): value for key, value in state.items()}
-    bare = {key: value.contiguous() for key, value in bare.items() if key.startswith(("vision_model.", "visual_proj"))}
-    save_file(bare, tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    tower = load_tower(tmp_path, profile="reference")
-    assert (tower.profile, tower.size, tower.dim) == ("reference", 56, 768)
+@pytest.fixture
+def hub(tmp_path):
+    """A folder as the hub has it, made of a config and a state dict under the published names."""
+
+    def make(config, state):
+        bare = {key.removeprefix("image_encoder.CLIP."): value.contiguous() for key, value in state.items()}
+        bare = {key: value for key, value in bare.items() if key.startswith(("vision_model.", "visual_proj"))}
+        save_file(bare, tmp_path / "model.safetensors")
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        return bare
+
+    return make
+
+
+def test_a_folder_as_the_hub_has_it_gives_the_published_features(hub, golden, tmp_path):
+    golden.needs("ticl_image_path.npz")
     stored = golden.npz("ticl_image_path.npz")
+    hub(*golden.mini_clip(int(stored["seed"])))
+    tower = load_tower(tmp_path, profile="reference")
     tower.precision = "float32"
     with torch.no_grad():
         found = tower.rows(torch.from_numpy(stored["images"]))
     torch.testing.assert_close(found, torch.from_numpy(stored["clip_features"]), rtol=1e-5, atol=2e-6)
+
+
+def test_a_folder_as_the_hub_has_it(clip, hub, tmp_path):
+    bare = hub(*clip)
+    tower = load_tower(tmp_path, profile="reference")
+    assert (tower.profile, tower.size, tower.dim) == ("reference", 56, 768)
     del bare["vision_model.post_layernorm.bias"]
     save_file(bare, tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"lacks network\.norm\.bias"):

@@ -85,7 +85,8 @@ def test_the_published_layout_is_read_as_it_is(golden, tmp_path: Path) -> None:
     assert [row.file for row in rows] == [row["ground_path"] for row in told["metadata"]]
     assert settings == {}
     _, table = import_photos(path)
-    hours = dict(zip([row["ground_path"] for row in told["metadata"]], told["hours"], strict=False))
+    by_time = dict(zip(told["times"], told["hours"], strict=True))
+    hours = {row["ground_path"]: by_time[row["time"]] for row in told["metadata"]}
     for record in table.records:
         assert record.capture is not None
         assert record.capture.local is not None

@@ -9,22 +9,20 @@ import pytest
 from telltime.metrics import circular, clock
 
 
-@pytest.mark.parametrize("classes", [6, 12, 24, 48, 96])
-def test_scores(golden: Any, classes: int) -> None:
-    path = golden.path(f"ticl_metrics_c{classes}.npz")
-    if not path.exists():
-        return
-    file = golden.npz(path.name)
-    logits, hours = file["logits"], file["hours"]
-    np.testing.assert_array_equal(circular.classes_of(hours, classes), file["classes"])
-    np.testing.assert_array_equal(logits.argmax(1), file["predictions"])
-    np.testing.assert_allclose(circular.distance(clock.class_centres(logits), hours), file["errors_hours"], atol=1e-12)
+@pytest.mark.golden_files("ticl_metrics_c*.npz")
+def test_scores(golden: Any, file: str) -> None:
+    stored = golden.npz(file)
+    logits, hours = stored["logits"], stored["hours"]
+    np.testing.assert_array_equal(circular.classes_of(hours, int(stored["num_classes"])), stored["classes"])
+    np.testing.assert_array_equal(logits.argmax(1), stored["predictions"])
+    away = circular.distance(clock.class_centres(logits), hours)
+    np.testing.assert_allclose(away, stored["errors_hours"], atol=1e-12)
     names = ("top1", "top3", "top5", "mae_hours")
-    for suffix, drop in (("", None), ("_drop_last", int(file["batch_size"]))):
+    for suffix, drop in (("", None), ("_drop_last", int(stored["batch_size"]))):
         found = clock.published(logits, hours, drop)
-        np.testing.assert_allclose([found[name] for name in names], file[f"top1_3_5_mae_hours{suffix}"], atol=1e-12)
+        np.testing.assert_allclose([found[name] for name in names], stored[f"top1_3_5_mae_hours{suffix}"], atol=1e-12)
     found = clock.published(logits, hours)
-    assert found["within_half_hour"] == pytest.approx(float(file["within_half_hour"]), abs=1e-12)
+    assert found["within_half_hour"] == pytest.approx(float(stored["within_half_hour"]), abs=1e-12)
 
 
 def test_there_are_scores_in_the_set(golden: Any) -> None:
@@ -52,11 +50,9 @@ def test_classes_of_times(golden: Any) -> None:
 
 def test_published_confusion_matrix_decided_better(golden: Any) -> None:
     """A circular median of the classes' own posterior, fitted on half of the counts and measured on the other half."""
-    path = golden.path("ticl_published_confusion.json")
-    if not path.exists():
-        return
-    matrix = np.array(golden.json(path.name)["actual_rows_predicted_columns"])
-    published = golden.json(path.name)["time_mae_minutes"]
+    golden.needs("ticl_published_confusion.json")
+    stored = golden.json("ticl_published_confusion.json")
+    matrix, published = np.array(stored["actual_rows_predicted_columns"]), stored["time_mae_minutes"]
     middles = circular.centres(len(matrix))
     assert 60 * clock.expected_error(matrix, middles) == pytest.approx(published, abs=0.5)
     even = (matrix / matrix.sum(0)).T
