@@ -33,11 +33,11 @@ GROWN = 4
 
 ENOUGH = 100_000
 
-FRAMES = 1000
+FRAMES = 500
 """About as many frames are edited for a fit, from all over the collection, at most :data:`EACH` of a video."""
 
 EACH = 8
-_EDITING = Editing(versions=3, both=0.0, spread=True)
+_EDITING = Editing(versions=6, both=0.0, spread=True)
 
 
 def derive(describer: Describer | None, about: About, rows: Ragged) -> tuple[Ragged, Tensor]:
