@@ -176,13 +176,16 @@ def load(model: str | Path, device: str | torch.device = "cpu") -> Model:
     return loaders[source.kind](source.name).to(device).eval()
 
 
-def convert(file: str | Path) -> Model:
+def convert(file: str | Path, content: Mapping[str, Any] | None = None) -> Model:
     """The model in a file that a method's authors published, in evaluation mode.
+
+    Args:
+        content: of the file, where it was read already.
 
     Raises:
         CheckpointError: the file is unsafe or damaged, or its keys are not exactly those of a known network.
     """
-    content = load_published(file)
+    content = load_published(file) if content is None else content
     try:
         found = recognise(content)
         skeleton: dict[str, Any] = {"backbone": {"class_path": found.class_path, "init_args": found.init_args}}

@@ -6,7 +6,6 @@ others is refused.
 """
 
 import hashlib
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +17,7 @@ import torch
 from torch import Tensor
 
 from telltime.backbones.image_tower import ImageTower
-from telltime.checkpoints.build import describe
-from telltime.checkpoints.folder import weights_hash
+from telltime.checkpoints.build import digest_of
 from telltime.clips.policy import BadMedia
 from telltime.datasets.record import Record, Table
 from telltime.features.policy import TablePolicy
@@ -68,12 +66,6 @@ def content(path: str | Path) -> str:
     return found.hexdigest()
 
 
-def tower_digest(tower: ImageTower) -> str:
-    """A hash of the tower's class, arguments and weights: 32 hexadecimal digits."""
-    made = [describe(tower), weights_hash(tower.state_dict())]
-    return hashlib.blake2b(json.dumps(made, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
 def photo_settings(tower: ImageTower) -> dict[str, Any]:
     """What decides the features beside the photo, as JSON has it."""
     return {
@@ -82,7 +74,7 @@ def photo_settings(tower: ImageTower) -> dict[str, Any]:
         "profile": tower.profile,
         "size": tower.size,
         "numbers": tower.dim,
-        "digest": tower_digest(tower),
+        "digest": digest_of(tower),
     }
 
 
