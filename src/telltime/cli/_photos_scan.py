@@ -117,5 +117,7 @@ def _show(found: "PhotoScan", summary: dict[str, Any], most: int = 8) -> None:
     console.print(Text(f"wrote {summary['out']} and {summary['reasons']}"))
     if found.rows:
         console.print(
-            Text(f"next:  telltime fit ticl-photos --root {summary['root']} --annotation {summary['out']} --out RUN")
+            Text(
+                f"next:  telltime fit ticl-photos --root {summary['root']} --annotation {summary['out']} --out RUN --calibrate"
+            )
         )

@@ -78,9 +78,9 @@ def scene_model(model: str) -> "SceneModel":
     from telltime.checkpoints.tower import find_tower
 
     kind = find_tower(model).kind
+    from telltime.checkpoints.build import digest_of
     from telltime.checkpoints.clock import load_clock
     from telltime.checkpoints.tower import load_tower
-    from telltime.checkpoints.build import digest_of
     from telltime.tasks.scenes import SceneModel
 
     if kind in ("timm", "clip"):

@@ -16,6 +16,8 @@ from telltime.datasets.record import DatasetError, Record, Table
 from telltime.datasets.scan import Shelf, printable, scan
 
 SPLITS = ("train", "val", "test")
+OPTIONAL = ("val",)
+"""Splits that nothing is missed without."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ def load_index(
     if not found or any(part not in found for part in wanted):
         example = f"{(prefixes or (name,))[0]}_{wanted[0] if wanted else 'train'}_data.json"
         places = " or ".join(printable(folder) for folder in folders)
-        raise DatasetError(f"{name}: there is no index of its {split} split in {places}, such as {example}")
+        raise DatasetError(
+            f"{name}: there is no index of its {wanted[0] if wanted else 'train'} split in {places}, such as {example}"
+        )
     entries = {part: _entries(name, path, read) for part, path in found.items()}
     folder = next(iter(found.values())).parent
     labels = [entry.label for rows in entries.values() for entry in rows if entry.label is not None]
