@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -172,7 +172,13 @@ def load(model: str | Path, device: str | torch.device = "cpu") -> Model:
         CheckpointError: nothing answers to the name, or what does is damaged, unknown or unsafe.
     """
     source = resolve(model)
-    loaders = {"folder": _saved, "published": convert, "recipe": _recipe, "timm": _timm, "hub": _hub}
+    loaders: dict[str, Callable[[str], Model]] = {
+        "folder": _saved,
+        "published": convert,
+        "recipe": _recipe,
+        "timm": _timm,
+        "hub": _hub,
+    }
     return loaders[source.kind](source.name).to(device).eval()
 
 

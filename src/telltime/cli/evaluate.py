@@ -214,8 +214,6 @@ def _show(result: "Result", written: Path, page: Path) -> None:
     for note in result.details.get("notes", ()):
         console.print(escape(note), style="yellow" if note.startswith("Only") else "dim")
     if result.dropped:
-        console.print(
-            f"{result.dropped} {thing if result.dropped == 1 else things} left out; {written.parent / 'dropped.jsonl'} names each",
-            style="red",
-        )
+        what = thing if result.dropped == 1 else things
+        console.print(f"{result.dropped} {what} left out; {written.parent / 'dropped.jsonl'} names each", style="red")
     console.print(f"{result.records} {things} in {result.seconds:.1f} s; {written} and {page}")
