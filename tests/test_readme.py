@@ -38,7 +38,10 @@ SHORTER = {
         *("--max-steps", "2", "--workers", "0", "--set", "method.reader.editing.versions=1"),
         *("--set", "method.reader.dim=16", "--set", "method.encoder.dim=16"),
     ],
-    "fit ticl-photos": ["--workers", "0"],
+    "fit ticl-photos": [
+        *("--workers", "0", "--set", "epochs=2"),
+        *("--set", "method.reader.views=1", "--set", "method.reader.least_steps=8"),
+    ],
     "photos scan": ["--workers", "1"],
     "photos audit": ["--workers", "0"],
     "photos find": ["--workers", "0"],
