@@ -1,5 +1,6 @@
 """Every command the README shows runs as it stands, but for how long it trains."""
 
+import json
 import re
 import shlex
 import shutil
@@ -9,6 +10,8 @@ import pytest
 import torch
 
 from telltime.backbones.r3d import R3D18
+from telltime.backbones.stylegan2 import StyleGAN2
+from telltime.backbones.time_heads import CosineHead
 from telltime.cli.main import main
 from telltime.datasets.generated import generate
 from telltime.datasets.generated_photos import generate_photos
@@ -21,6 +24,9 @@ COMMANDS = [
 ]
 PYTHON = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
 
+TINY = "test_efficientnet@random"
+"""A network of timm's own tests, in place of CLIP."""
+
 # What makes a command short enough for a test: a narrow network for a few steps. Nothing else about it is changed.
 SHORTER = {
     "fit tclr-small": ["--max-steps", "2", "--workers", "0", "--set", "batch_size=4"],
@@ -32,10 +38,19 @@ SHORTER = {
         *("--max-steps", "2", "--workers", "0", "--set", "method.reader.editing.versions=1"),
         *("--set", "method.reader.dim=16", "--set", "method.encoder.dim=16"),
     ],
-    "fit ticl-photos": ["--workers", "0"],
+    "fit ticl-photos": [
+        *("--workers", "0", "--set", "epochs=2"),
+        *("--set", "method.reader.views=1", "--set", "method.reader.least_steps=8"),
+    ],
     "photos scan": ["--workers", "1"],
     "photos audit": ["--workers", "0"],
     "photos find": ["--workers", "0"],
+    "fit ticl-toc": [
+        *("--workers", "0", "--set", "epochs=1", "--set", "batch_size=8", "--set", "method.dim=256"),
+        *("--set", f"method.reader.model={TINY}", "--set", "method.arguments.hidden=8"),
+    ],
+    "edit-time": ["--steps", "1"],
+    "evaluate time-of-day runs/ticl-toc": ["--workers", "0", "--drop-last", "4"],
     "evaluate finetune": ["--epochs", "1", "--workers", "0"],
     "evaluate": ["--workers", "0"],
     "embed": ["--workers", "0"],
@@ -65,7 +80,26 @@ def desk(tmp_path_factory):
     published = {f"module.0.{key}": value for key, value in backbone.state_dict().items()}
     published |= {f"module.1.{k}": v for k, v in ProjectionHead(backbone.channels).state_dict().items()}
     torch.save({"epoch": 1, "state_dict": published}, desk / "CHECKPOINT.pth")
+    ticl(desk)
     return desk
+
+
+def ticl(desk):
+    """What TICL's commands need: TOC in small, scenes, a generator and a checkpoint."""
+    rows = json.loads((desk / "drawn" / "metadata.json").read_text())
+    shutil.copytree(desk / "MY_PHOTOS", desk / "TOC" / "photos")
+    days = sorted({row["time"][:10] for row in rows})[::3]
+    for split in ("train", "test"):
+        part = [row for row in rows if (row["time"][:10] in days) == (split == "test")]
+        (desk / "TOC" / f"{split}_metadata.json").write_text(json.dumps(part))
+    shutil.copytree(desk / "MY_VIDEOS", desk / "YUP")
+    for split, places in (("train", slice(0, None, 2)), ("test", slice(1, None, 2))):
+        videos = sorted((desk / "YUP").rglob("*.avi"))[places]
+        listed = [{"path": f"./{path.parent.name}/{path.name}", "label": path.parent.name} for path in videos]
+        (desk / "YUP" / f"yup_{split}_data.json").write_text(json.dumps(listed))
+    network = StyleGAN2(16, style_dim=8, mapping=2, channels=[8, 8, 6])
+    torch.save({"g_ema": network.state_dict() | {"latent_avg": torch.zeros(8)}}, desk / "GENERATOR.pt")
+    torch.save(CosineHead().state_dict(), desk / "TICL_24_adapter_v1_best.pth")
 
 
 def test_the_readme_shows_commands():
@@ -90,3 +124,5 @@ def test_every_command_runs_in_order(desk, monkeypatch, capsys):
     assert (desk / "my-model" / "model.safetensors").exists()
     assert (desk / "results" / "neighbours" / "report.html").exists()
     assert (desk / "hits.html").exists()
+    assert (desk / "day" / "strip.png").exists()
+    assert json.loads((desk / "models" / "ticl" / "config.json").read_text())["kind"] == "clock"

@@ -14,10 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Index", "Model", "Video", "load"]
+__all__ = ["Clock", "Index", "Model", "Video", "load"]
 
 if TYPE_CHECKING:
-    from telltime.checkpoints.model import Model, load
+    from telltime.checkpoints.clock import Clock
+    from telltime.checkpoints.loading import load
+    from telltime.checkpoints.model import Model
     from telltime.media.video import Video
     from telltime.search.index import Index
 
@@ -25,7 +27,8 @@ _HOMES = {
     "Index": "telltime.search.index",
     "Video": "telltime.media.video",
     "Model": "telltime.checkpoints.model",
-    "load": "telltime.checkpoints.model",
+    "Clock": "telltime.checkpoints.clock",
+    "load": "telltime.checkpoints.loading",
 }
 
 

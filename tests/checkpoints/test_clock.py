@@ -11,6 +11,7 @@ from telltime.backbones.time_heads import CosineHead, SoftHead
 from telltime.checkpoints._clock_files import named_tower, published_parts
 from telltime.checkpoints.calibration import Calibration, hours_prior
 from telltime.checkpoints.clock import CheckpointError, Clock, load_clock
+from telltime.checkpoints.model import load as load_model
 
 TINY = "test_efficientnet@random"
 
@@ -53,7 +54,9 @@ def test_saved_and_loaded_it_says_the_same(clock, tmp_path, keep, monkeypatch):
 
 def test_half_precision_is_nearly_the_same(clock, tmp_path):
     features = torch.randn(4, clock.dim)
-    again = load_clock(clock.save(tmp_path / "half", half=True), tower=False)
+    again = load_clock(
+        Clock(clock.head, None, clock.calibration, clock.mean, clock.scale, 2.5).save(tmp_path, half=True)
+    )
     torch.testing.assert_close(again.density(features), clock.density(features), atol=2e-3, rtol=0.05)
     with pytest.raises(CheckpointError, match="no image tower"):
         _ = again.tower
@@ -78,7 +81,8 @@ def test_damaged_and_foreign_folders_are_named(clock, tmp_path, tiny_model):
     with pytest.raises(CheckpointError, match="tells no time"):
         load_clock(tiny_model.save(tmp_path / "clips"))
     with pytest.raises(CheckpointError, match="tells the time of photos"):
-        telltime.load(clock.save(tmp_path / "again"))
+        load_model(clock.save(tmp_path / "again"))
+    assert telltime.load(tmp_path / "again").digest() == clock.digest()
     with pytest.raises(CheckpointError, match="tells no time"):
         load_clock("resnet18")
 
@@ -115,6 +119,43 @@ def test_a_published_checkpoint_with_clip(golden, tmp_path):
         np.testing.assert_allclose(features.numpy(), file["clip_features"], atol=2e-5)
         np.testing.assert_allclose(head.eval()(features).numpy(), file["gallery_logits"], atol=2e-5)
     assert "text_model" in parts.notes[0]
+
+
+def test_a_tower_by_name_is_had_at_first_use_and_not_lost_by_saving(tmp_path, tower, monkeypatch):
+    torch.save(CosineHead(12).state_dict(), tmp_path / "some.pth")
+    asked = []
+
+    def named(arguments):
+        asked.append(dict(arguments))
+        return ImageTower("test_efficientnet", "reference", 32, pretrained=False)
+
+    monkeypatch.setattr("telltime.checkpoints.clock.named_tower", named)
+    clock = telltime.load(tmp_path / "some.pth")
+    again = telltime.load(clock.save(tmp_path / "clock"))
+    assert clock.has_tower
+    assert again.has_tower
+    assert not asked
+    assert again.digest() == clock.digest()
+    assert again.meta["method"] == "ticl"
+    assert again.tower is again.tower
+    assert asked == [{"name": "clip-vit-large-patch14", "profile": "reference"}]
+
+
+def test_clip_that_cannot_be_had_is_named_without_false_advice(tmp_path, monkeypatch):
+    torch.save(CosineHead(12).state_dict(), tmp_path / "some.pth")
+
+    def offline(*_):
+        raise OSError("no network")
+
+    monkeypatch.setattr("telltime.checkpoints._clock_files.build_seeded", offline)
+    with pytest.raises(CheckpointError, match=r"clip-vit-large-patch14.*no network\)$"):
+        load_clock(tmp_path / "some.pth")
+
+
+def test_a_published_checkpoint_is_no_model_of_clips(tmp_path):
+    torch.save(CosineHead(12).state_dict(), tmp_path / "some.pth")
+    with pytest.raises(CheckpointError, match=r"some.pth.*telltime when"):
+        load_model(tmp_path / "some.pth")
 
 
 @pytest.mark.parametrize("damage", ["missing", "stray", "shape", "other"])

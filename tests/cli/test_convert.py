@@ -109,3 +109,15 @@ def test_a_folder_that_cannot_be_made_is_named(file: Path, capsys: pytest.Captur
     shown = capsys.readouterr().err
     assert "Not a directory" in shown
     assert shown.count("\n") == 1
+
+
+def test_a_checkpoint_of_ticl_becomes_a_clock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from telltime.backbones.time_heads import CosineHead
+
+    torch.save(CosineHead(12).state_dict(), tmp_path / "TICL_12_adapter_v1_best.pth")
+    out = tmp_path / "out"
+    assert main(["convert", str(tmp_path / "TICL_12_adapter_v1_best.pth"), "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "recognised  TICL clock file: adapter and time encoder of 12 classes" in shown
+    assert f"telltime when PHOTO --model {out}" in shown
+    assert telltime.load(out).classes == 12

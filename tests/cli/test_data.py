@@ -87,3 +87,25 @@ def test_usage_errors_exit_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         check(*words)
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("verb", [["data", "check"], ["fit"], ["evaluate"], ["embed"]])
+def test_help_names_every_data_set(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    from telltime.cli.main import main
+    from telltime.datasets import NAMES
+
+    assert main([*verb, "--help"]) == 0
+    words = capsys.readouterr().out.replace(",", " ").split()
+    assert set(NAMES) <= set(words)
+
+
+def test_scenes_need_no_validation_split(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split, number in (("train", 0), ("test", 1)):
+        rows = [{"path": f"./{name}/{number}.mp4", "label": name} for name in ("jump", "turn")]
+        (clips / f"yup_{split}_data.json").write_text(json.dumps(rows))
+    assert check("yup", "--root", str(clips)) == 0
+    said = capsys.readouterr().out
+    assert "note yup: there is no index of its val split" in said
+    (clips / "yup_test_data.json").unlink()
+    assert check("yup", "--root", str(clips)) == 1
+    assert "problem yup: there is no index of its test split" in capsys.readouterr().out

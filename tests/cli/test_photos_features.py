@@ -121,3 +121,20 @@ def test_what_does_not_go_together(model, photos, tmp_path, capsys):
     assert "tells no time" in capsys.readouterr().err
     assert main(["evaluate", "time-of-day", "tclr-small", *shared]) == 1
     assert "looks at no photos" in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_told_of_photos_to_models_that_look_at_them(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["embed", "efficientnet-lite0", str(tmp_path / "empty"), "--out", str(tmp_path / "store")]) == 1
+    assert "photos: no picture found" in capsys.readouterr().err
+
+
+def test_photos_without_a_time_are_named(photos, model, tmp_path, capsys):
+    root = tmp_path / "some"
+    root.mkdir()
+    for path in sorted((photos / "photos").iterdir())[:4]:
+        (root / path.name).write_bytes(path.read_bytes())
+    (root / "words.jpg").write_text("no picture")
+    words = ["--data", "photos", "--root", str(root), "--out", str(tmp_path / "out"), "--workers", "0"]
+    assert main(["evaluate", "time-of-day", model, *words]) == 0
+    assert "1 photo without a known time left out: words.jpg." in capsys.readouterr().out

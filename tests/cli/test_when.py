@@ -228,3 +228,18 @@ def test_spans_are_read_as_people_write_them(text, hours):
 @pytest.mark.parametrize("text", ["0", "13h", "soon", "-1h"])
 def test_what_is_no_span_is_refused(text, capsys):
     assert main(["photos", "find", ".", "--time", "12", f"--within={text}"]) == 2
+
+
+def test_no_model_is_loaded_where_no_file_can_be_a_picture(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("telltime.checkpoints.clock.load_clock", None)
+    (tmp_path / "words.jpg").write_text("no picture")
+    (tmp_path / "empty.png").write_bytes(b"")
+    assert main(["when", str(tmp_path), str(tmp_path / "words.jpg"), "--json"]) == 1
+    shown = capsys.readouterr()
+    assert [Path(row["path"]).name for row in json.loads(shown.out)["errors"]] == [
+        "empty.png",
+        "words.jpg",
+        "words.jpg",
+    ]
+    assert shown.err.count("no format of picture") == 2
+    assert "empty file" in shown.err

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from telltime.clips.ahead import Ahead
+from telltime.clips.ahead import Ahead, made_ahead
 
 
 def fillers():
@@ -75,3 +75,25 @@ def test_a_taker_that_leaves_lets_the_thread_end(how):
     assert waited(lambda: len(fillers()) <= before)
     gc.collect()
     assert waited(closed.is_set)
+
+
+@pytest.mark.parametrize("threads", [0, 3])
+def test_what_is_made_comes_in_order_and_errors_in_their_place(threads):
+    def make(number):
+        time.sleep(0.002 * (number % 3))
+        if number == 4:
+            raise ValueError("four")
+        return number**2
+
+    found = list(made_ahead(range(9), make, threads, 4))
+    assert [item for item, _ in found] == list(range(9))
+    assert str(found[4][1]) == "four"
+    assert [made for item, made in found if item != 4] == [item**2 for item in range(9) if item != 4]
+
+
+def test_no_more_is_made_than_is_wanted():
+    made = []
+    steps = made_ahead(range(100), made.append, 2, 5)
+    next(steps)
+    steps.close()
+    assert len(made) <= 6

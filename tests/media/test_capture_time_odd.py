@@ -9,6 +9,7 @@ import pytest
 from exif_files import CAMERA, NOON, VEGAS, packet, satellites, text, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from telltime.media import _file_names
 from telltime.media._timestamps import implausible, parse_offset, parse_time
@@ -169,3 +170,17 @@ def test_hours_go_up_to_24():
     assert parse_time("2023:06:13 24:00:00") == (datetime(2023, 6, 14), None)
     assert parse_time("2023:06:13 23:59:60")[0] == datetime(2023, 6, 13, 23, 59, 59)
     assert Capture(datetime(2023, 6, 13, 23, 59, 59)).hour == 23 + 59 / 60
+
+
+def test_a_segment_whose_header_is_lost_is_told(tmp_path):
+    exif = Image.Exif()
+    exif[0x0132] = "2020:01:02 03:04:05"
+    exif[0x010F] = "A maker of cameras"
+    Image.new("RGB", (8, 8)).save(tmp_path / "whole.jpg", exif=exif)
+    data = (tmp_path / "whole.jpg").read_bytes()
+    at = data.index(b"Exif\0\0") + 8
+    (tmp_path / "broken.jpg").write_bytes(data[:at] + b"\xff" * 30 + data[at + 30 :])
+    found = read_capture(tmp_path / "broken.jpg")
+    assert found.hour is None
+    assert found.notes[0].startswith("EXIF is damaged")
+    assert not any("damaged" in note for note in read_capture(tmp_path / "whole.jpg").notes)

@@ -1,7 +1,5 @@
 """What a clock is read from: towers by name, and TICL's published checkpoints."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +11,8 @@ from torch import Tensor
 from telltime.backbones.clip_vision import shape_of, timm_state, vision_part
 from telltime.backbones.image_tower import EMBEDDED, ImageTower
 from telltime.backbones.time_heads import CosineHead
-from telltime.checkpoints.build import build_seeded, check_fits, describe
+from telltime.checkpoints.build import build_seeded, check_fits
 from telltime.checkpoints.errors import CheckpointError, listed
-from telltime.checkpoints.folder import weights_hash
 from telltime.checkpoints.unpickle import load_published
 
 _ADAPTER, _CAPSULE = "image_encoder.adapter.0.weight", "time_encoder.TimeEnc.capsule.0.weight"
@@ -40,14 +37,12 @@ class Parts:
     notes: tuple[str, ...]
 
 
-def digest_of(tower: ImageTower) -> str:
-    """A hash of the tower's class, arguments and weights: 32 hexadecimal digits."""
-    made = [describe(tower), weights_hash(tower.state_dict())]
-    return hashlib.blake2b(json.dumps(made, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-def named_tower(arguments: Mapping[str, Any]) -> ImageTower:
+def named_tower(arguments: Mapping[str, Any], instead: str = "") -> ImageTower:
     """A tower with the weights that its name stands for; ``NAME@random`` has random ones, always the same.
+
+    Args:
+        arguments: of :class:`~telltime.backbones.image_tower.ImageTower`.
+        instead: what to do where the weights cannot be had, for the error.
 
     Raises:
         CheckpointError: there is no such network, or its weights cannot be had.
@@ -60,26 +55,29 @@ def named_tower(arguments: Mapping[str, Any]) -> ImageTower:
         raise
     except Exception as error:  # whatever network and hub may do
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{name}: its weights cannot be had ({first}); {EMBEDDED} needs no download") from error
+        raise CheckpointError(f"{name}: its weights cannot be had ({first}){instead and f'; {instead}'}") from error
     assert isinstance(made, ImageTower)
     return made
 
 
-def is_published(state: Mapping[str, Any]) -> bool:
-    """Whether a state dict is TICL's."""
-    return _ADAPTER in state and _CAPSULE in state
+def is_published(content: Mapping[str, Any]) -> bool:
+    """Whether a file holds a state dict of TICL's."""
+    state = content.get("state_dict", content)
+    names = {str(key).removeprefix("module.") for key in state} if isinstance(state, Mapping) else set()
+    return _ADAPTER in names and _CAPSULE in names
 
 
-def published_parts(path: Path, heads: int | None = None) -> Parts:
+def published_parts(path: Path, heads: int | None = None, content: Mapping[str, Any] | None = None) -> Parts:
     """Take a published file apart; nothing of it is run.
 
     Args:
         heads: of CLIP's attention, where they are not of 64 numbers each.
+        content: of the file, where it was read already.
 
     Raises:
         CheckpointError: it is none of TICL's, lacks something beside CLIP, or holds what does not belong there.
     """
-    content = load_published(path)
+    content = load_published(path) if content is None else content
     state = {str(key).removeprefix("module."): value for key, value in content.get("state_dict", content).items()}
     if not is_published(state):
         raise CheckpointError(f"{path}: it is no checkpoint of TICL: it has no adapter and time encoder")

@@ -1,7 +1,9 @@
 """Networks of this package from the names of their classes, and those names from networks."""
 
+import hashlib
 import importlib
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from telltime.checkpoints.errors import CheckpointError, listed
+from telltime.checkpoints.folder import weights_hash
 
 
 def build(class_path: str, init_args: Mapping[str, Any] | None = None) -> nn.Module:
@@ -48,6 +51,12 @@ def describe(module: nn.Module) -> dict[str, Any]:
         value = getattr(module, name)
         args[name] = describe(value) if isinstance(value, nn.Module) else value
     return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": args}
+
+
+def digest_of(module: nn.Module) -> str:
+    """A hash of a network's class, arguments and weights: 32 hexadecimal digits."""
+    made = [describe(module), weights_hash(module.state_dict())]
+    return hashlib.blake2b(json.dumps(made, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def check_fits(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from telltime import __version__
 from telltime.backbones.image_tower import CLIP, ImageTower
 from telltime.backbones.time_heads import CosineHead, spread
-from telltime.checkpoints._clock_files import digest_of, named_tower, published_parts
-from telltime.checkpoints.build import build, check_fits, describe
+from telltime.checkpoints._clock_files import named_tower, published_parts
+from telltime.checkpoints.build import build, check_fits, describe, digest_of
 from telltime.checkpoints.calibration import BINS, Calibration
 from telltime.checkpoints.errors import CheckpointError
-from telltime.checkpoints.folder import read_folder, write_folder
+from telltime.checkpoints.folder import read_folder, weights_hash, write_folder
 from telltime.checkpoints.resolve import resolve
 
 __all__ = ["SHIPPED", "CheckpointError", "Clock", "load_clock"]
@@ -30,6 +30,7 @@ SHIPPED = Path(__file__).parents[1] / "assets" / "clock"
 """The head that comes with the package."""
 
 KIND = "clock"
+_CLIP_DIM = 768
 
 
 class Clock(nn.Module):
@@ -42,6 +43,7 @@ class Clock(nn.Module):
         mean, scale: features are shifted and divided by these first, ``[D]``; by default they stay.
         limit: and then cut off at so many deviations, so that what was never seen pulls no further than what was.
         keep_tower: whether saving writes the tower's weights, because no name gives them back.
+        named: what a saved model says of a tower that a name stands for, which is then had at first use.
         meta: where it comes from (JSON values). ``photos`` are the contents of those it learnt from, as
             :func:`telltime.features.photos.content` has them.
     """
@@ -59,6 +61,7 @@ class Clock(nn.Module):
         limit: float | None = None,
         keep_tower: bool = False,
         meta: Mapping[str, Any] | None = None,
+        named: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         dim = int(head.dim)  # type: ignore[arg-type]
@@ -67,7 +70,7 @@ class Clock(nn.Module):
         self.head, self._tower, self.calibration, self.keep_tower = head, tower, calibration, keep_tower
         self.register_buffer("mean", torch.zeros(dim) if mean is None else mean.float())
         self.register_buffer("scale", torch.ones(dim) if scale is None else scale.float())
-        self.limit, self.meta = limit, dict(meta or {})
+        self.limit, self.meta, self._named = limit, dict(meta or {}), named
         self.eval()
 
     @property
@@ -75,8 +78,11 @@ class Clock(nn.Module):
         """What photos go through first.
 
         Raises:
-            CheckpointError: it has none: it was trained on features that came ready.
+            CheckpointError: it has none: it was trained on features that came ready; or what its name stands for cannot
+                be had, or has changed.
         """
+        if self._tower is None and self._named is not None:
+            self._tower = _named_tower(self._named).to(self.mean.device)
         if self._tower is None:
             raise CheckpointError("this model has no image tower: it was trained on features that came ready")
         return self._tower
@@ -84,7 +90,7 @@ class Clock(nn.Module):
     @property
     def has_tower(self) -> bool:
         """Whether it can look at photos."""
-        return self._tower is not None
+        return self._tower is not None or self._named is not None
 
     @property
     def classes(self) -> int:
@@ -134,6 +140,10 @@ class Clock(nn.Module):
         """How often a true time fits no better than ``hours``; see :meth:`Calibration.p_value`."""
         return (self.calibration or Calibration()).p_value(_array(density), hours)
 
+    def digest(self) -> str:
+        """A hash of all its weights: 32 hexadecimal digits."""
+        return weights_hash(self.state_dict())
+
     def save(self, folder: str | Path, half: bool = False) -> Path:
         """Write ``model.safetensors`` and ``config.json`` into ``folder``; :func:`load_clock` reads them.
 
@@ -143,7 +153,7 @@ class Clock(nn.Module):
         Raises:
             CheckpointError: ``folder`` is a file.
         """
-        tower = None
+        tower = self._named
         if self._tower is not None:
             tower = {**describe(self._tower), "digest": digest_of(self._tower), "weights": self.keep_tower}
         described = {
@@ -171,7 +181,7 @@ def load_clock(model: str | Path | None = None, device: str | torch.device = "cp
         model: a run of TICL or its model folder, ``hf-hub:OWNER/NAME``, or a published checkpoint, with or without its
             CLIP tower; without one the head that comes with the package.
         device: where to put it.
-        tower: whether the image tower is wanted; without it only features are told the time of, and nothing is fetched.
+        tower: whether the image tower is wanted at once; otherwise one that only a name stands for is had at first use.
 
     Raises:
         CheckpointError: nothing answers to the name, what does tells no time, or its tower cannot be had.
@@ -184,7 +194,7 @@ def load_clock(model: str | Path | None = None, device: str | torch.device = "cp
     if source.kind == "folder":
         return _saved(Path(source.name), tower).to(device)
     if source.kind == "published":
-        return _published(Path(source.name), tower).to(device)
+        return published_clock(Path(source.name), tower).to(device)
     if source.kind == "hub":
         from huggingface_hub import snapshot_download
 
@@ -208,47 +218,74 @@ def _saved(folder: Path, wanted: bool) -> Clock:
         check_fits(head, head_state, "the file")
         head.load_state_dict(head_state)
         calibration = None if config.get("calibration") is None else Calibration.from_json(config["calibration"])
-        tower, keep = None, False
-        if config.get("tower") and wanted:
-            tower, keep = _tower(dict(config["tower"]), _below(state, "tower."))
-        limit, meta = config.get("limit"), config.get("meta")
-        return Clock(head.float(), tower, calibration, state["mean"], state["scale"], limit, keep, meta)
+        told = dict(config["tower"]) if config.get("tower") else None
+        keep = bool(told and told["weights"])
+        tower = _kept_tower(told, _below(state, "tower.")) if told and keep else None
+        named, limit, meta = None if keep else told, config.get("limit"), config.get("meta")
+        made = Clock(head.float(), tower, calibration, state["mean"], state["scale"], limit, keep, meta, named)
+        if wanted and made.has_tower:
+            _ = made.tower
+        return made
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{folder}: its config.json is not that of a clock ({error})") from error
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from error
 
 
-def _tower(told: dict[str, Any], state: dict[str, Tensor]) -> tuple[ImageTower, bool]:
-    """The tower of a config, from its name or from saved weights; and whether these must be kept."""
-    arguments, digest, kept = dict(told["init_args"]), told["digest"], bool(told["weights"])
-    if told["class_path"] != f"{ImageTower.__module__}.ImageTower":
+_TOWER = f"{ImageTower.__module__}.ImageTower"
+
+
+def _kept_tower(told: Mapping[str, Any], state: dict[str, Tensor]) -> ImageTower:
+    """The tower of a config from saved weights."""
+    if told["class_path"] != _TOWER:
         raise CheckpointError(f"{told['class_path']} is no image tower")
-    if kept:
-        made = build(told["class_path"], arguments | {"pretrained": False})
-        check_fits(made, state, "its image tower")
-        made.load_state_dict(state)
-        assert isinstance(made, ImageTower)
-        return made, True
-    found = named_tower(arguments)
-    if digest_of(found) != digest:
+    made = build(told["class_path"], dict(told["init_args"]) | {"pretrained": False})
+    check_fits(made, state, "its image tower")
+    made.load_state_dict(state)
+    assert isinstance(made, ImageTower)
+    return made
+
+
+def _named_tower(told: Mapping[str, Any]) -> ImageTower:
+    """The tower of a config from its name; one without a digest is whatever its name stands for."""
+    if told["class_path"] != _TOWER:
+        raise CheckpointError(f"{told['class_path']} is no image tower")
+    found = named_tower(dict(told["init_args"]))
+    if told["digest"] not in (None, digest_of(found)):
         raise CheckpointError(f"the weights of {found.name} are not those it was trained with; they have changed since")
-    return found, False
+    return found
 
 
-def _published(path: Path, wanted: bool) -> Clock:
-    """A published checkpoint: the adapter and time encoder, or all with CLIP."""
-    parts = published_parts(path)
+def published_clock(path: Path, wanted: bool = True, content: Mapping[str, Any] | None = None) -> Clock:
+    """A published checkpoint: the adapter and time encoder, or all with CLIP.
+
+    Args:
+        wanted: as ``tower`` of :func:`load_clock`.
+        content: of the file, where it was read already.
+
+    Raises:
+        CheckpointError: it is none of TICL's or not whole, or CLIP is wanted and cannot be had.
+    """
+    parts = published_parts(path, content=content)
     head = CosineHead(parts.classes, parts.dim, parts.hidden)
     check_fits(head, parts.head, f"{path}: the file")
     head.load_state_dict(parts.head)
-    tower, keep = parts.tower, parts.tower is not None
-    if tower is None and wanted:
-        if parts.dim != 768:
-            raise CheckpointError(f"{path} takes features of {parts.dim} numbers, which {CLIP} does not give")
-        tower = named_tower({"name": CLIP, "profile": "reference"})
-    meta = {"method": "ticl", "source": path.name, "notes": list(parts.notes)}
-    return Clock(head, tower if wanted else None, None, keep_tower=keep and wanted, meta=meta)
+    named = None
+    if parts.tower is None and parts.dim == _CLIP_DIM:
+        arguments = {"name": CLIP, "profile": "reference"}
+        named = {"class_path": _TOWER, "init_args": arguments, "digest": None, "weights": False}
+    elif parts.tower is None and wanted:
+        raise CheckpointError(f"{path} takes features of {parts.dim} numbers, which {CLIP} does not give")
+    meta = {
+        "method": "ticl",
+        "source": path.name,
+        "licence": "the repository of TICL names none; ask its authors before you pass these weights on",
+        "notes": list(parts.notes),
+    }
+    made = Clock(head, parts.tower, keep_tower=parts.tower is not None, meta=meta, named=named)
+    if wanted:
+        _ = made.tower
+    return made
 
 
 def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -172,17 +172,26 @@ def load(model: str | Path, device: str | torch.device = "cpu") -> Model:
         CheckpointError: nothing answers to the name, or what does is damaged, unknown or unsafe.
     """
     source = resolve(model)
-    loaders = {"folder": _saved, "published": convert, "recipe": _recipe, "timm": _timm, "hub": _hub}
+    loaders: dict[str, Callable[[str], Model]] = {
+        "folder": _saved,
+        "published": convert,
+        "recipe": _recipe,
+        "timm": _timm,
+        "hub": _hub,
+    }
     return loaders[source.kind](source.name).to(device).eval()
 
 
-def convert(file: str | Path) -> Model:
+def convert(file: str | Path, content: Mapping[str, Any] | None = None) -> Model:
     """The model in a file that a method's authors published, in evaluation mode.
+
+    Args:
+        content: of the file, where it was read already.
 
     Raises:
         CheckpointError: the file is unsafe or damaged, or its keys are not exactly those of a known network.
     """
-    content = load_published(file)
+    content = load_published(file) if content is None else content
     try:
         found = recognise(content)
         skeleton: dict[str, Any] = {"backbone": {"class_path": found.class_path, "init_args": found.init_args}}

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from telltime.checkpoints._clock_files import is_published
 from telltime.checkpoints.errors import CheckpointError, listed
 from telltime.checkpoints.pickles import Inert
 from telltime.checkpoints.published_tca import tca_parts
@@ -54,6 +55,8 @@ def recognise(content: Mapping[str, Any]) -> Published:
         CheckpointError: its keys are none of the published layouts, or something other than a tensor stands among them.
     """
     state = _without_module(_state(content))
+    if is_published(state):
+        raise CheckpointError("it tells the time of photos, it is no model of clips; give it to 'telltime when'")
     if (of_tca := tca_parts(state)) is not None:
         found, _ = of_tca
         return Published(

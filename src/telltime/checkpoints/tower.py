@@ -82,7 +82,7 @@ def load_tower(model: str | Path = DEFAULT, profile: str | None = None, size: in
     if source.kind == "timm":
         from telltime.checkpoints._clock_files import named_tower
 
-        return named_tower({"name": source.name, **given})
+        return named_tower({"name": source.name, **given}, f"{DEFAULT} needs no download")
     if source.kind == "clock":
         return _of_clock(source.name, profile, size)
     found = _clip(Path(source.name), given)

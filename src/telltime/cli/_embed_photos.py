@@ -28,7 +28,7 @@ def wanted(args: argparse.Namespace) -> bool:
         return args.data in DATA
     from telltime.checkpoints.tower import looks_at_photos
 
-    return _holds_pictures(args.source) and looks_at_photos(args.model)
+    return _for_pictures(args.source) and looks_at_photos(args.model)
 
 
 def check(args: argparse.Namespace, photos: bool) -> None:
@@ -96,19 +96,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _holds_pictures(source: Path) -> bool:
-    """Whether there are pictures and no video at or below ``source``."""
+def _for_pictures(source: Path) -> bool:
+    """Whether there are pictures and no video at or below ``source``, or nothing at all."""
     from telltime.datasets.scan import VIDEO_SUFFIXES
     from telltime.media.image import SUFFIXES
 
     pictures = SUFFIXES - VIDEO_SUFFIXES
     if source.is_file():
         return source.suffix.lower() in pictures
-    found = False
+    if not source.is_dir():
+        return False
+    found, other = False, False
     for _, folders, files in os.walk(source):
         folders[:] = [name for name in folders if not name.startswith(".")]
         suffixes = {os.path.splitext(name)[1].lower() for name in files if not name.startswith(".")}
         if suffixes & VIDEO_SUFFIXES:
             return False
-        found = found or bool(suffixes & pictures)
-    return found
+        found, other = found or bool(suffixes & pictures), other or bool(suffixes)
+    return found or not other

@@ -116,6 +116,5 @@ def _show(found: "PhotoScan", summary: dict[str, Any], most: int = 8) -> None:
         console.print(Text.assemble(("note ", "cyan"), note))
     console.print(Text(f"wrote {summary['out']} and {summary['reasons']}"))
     if found.rows:
-        console.print(
-            Text(f"next:  telltime fit ticl-photos --root {summary['root']} --annotation {summary['out']} --out RUN")
-        )
+        given = f"--root {summary['root']} --annotation {summary['out']}"
+        console.print(Text(f"next:  telltime fit ticl-photos {given} --out RUN --calibrate"))

@@ -8,6 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+SETS = (
+    "ucf101, hmdb51, kinetics400, diving48, vcdb, folder or generated of videos; yup, hollywood2 or 360x of scenes; "
+    "photos or toc of photos"
+)
+"""Names of data sets, for help."""
+
 if TYPE_CHECKING:
     from telltime.tasks.measuring import Told
 

@@ -78,18 +78,17 @@ def scene_model(model: str) -> "SceneModel":
     from telltime.checkpoints.tower import find_tower
 
     kind = find_tower(model).kind
+    from telltime.checkpoints.build import digest_of
     from telltime.checkpoints.clock import load_clock
-    from telltime.checkpoints.folder import weights_hash
     from telltime.checkpoints.tower import load_tower
-    from telltime.features.photos import tower_digest
     from telltime.tasks.scenes import SceneModel
 
     if kind in ("timm", "clip"):
         tower = load_tower(model)
-        return SceneModel(tower, None, 0, _described(model, tower_digest(tower), tower))
+        return SceneModel(tower, None, 0, _described(model, digest_of(tower), tower))
     clock = load_clock(model)
     hidden = int(getattr(getattr(clock.head, "image_encoder", None), "hidden", 0))
-    described = _described(model, weights_hash(clock.state_dict()), clock.tower)
+    described = _described(model, clock.digest(), clock.tower)
     return SceneModel(clock.tower, clock.embed if hidden else None, hidden, described)
 
 

@@ -3,7 +3,13 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from telltime.checkpoints.clock import Clock
+    from telltime.checkpoints.model import Model
 
 SUMMARY = "turn a published checkpoint into a model folder of safetensors and JSON"
 
@@ -11,9 +17,11 @@ EXAMPLES = """\
 examples:
   telltime convert model_best_e247_loss_9.7173.pth --out models/tclr-r3d18-ucf101
   telltime convert rpd18kin400.pth --out models/tclr-r2plus1d-k400 --json
+  telltime convert TICL_24_adapter_v1_best.pth --out models/ticl
 
 The file is read without running anything in it. What comes out is a MODEL like any other:
   telltime embed models/tclr-r3d18-ucf101 MY_VIDEOS --out features
+  telltime when photo.jpg --model models/ticl
 """
 
 
@@ -37,30 +45,50 @@ def run(args: argparse.Namespace) -> int:
     if args.out.is_dir() and any(args.out.iterdir()) and not args.force:
         raise CheckpointError(f"{args.out} is not empty; choose another --out, or --force to replace the model in it")
 
-    from telltime.checkpoints.model import convert
+    from telltime.checkpoints.clock import Clock
+    from telltime.checkpoints.loading import of_file
 
-    model = convert(args.file)
+    model = of_file(args.file)
     model.save(args.out)
-    found: dict[str, Any] = {
-        "file": str(args.file),
-        "out": str(args.out),
-        "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
-        "head": model.head is not None,
-        "classes": model.classifier.out_features if model.classifier is not None else None,
-        "digest": model.digest(),
-        **model.meta,
-    }
+    parts = _parts_of_clock(model) if isinstance(model, Clock) else _parts_of_model(model)
+    found = {"file": str(args.file), "out": str(args.out), "digest": model.digest(), **parts, **model.meta}
     print(json.dumps(found, indent=2) if args.json else _told(found))
     return 0
 
 
+def _parts_of_model(model: "Model") -> dict[str, Any]:
+    return {
+        "parameters": _count(model.backbone),
+        "head": model.head is not None,
+        "classes": model.classifier.out_features if model.classifier is not None else None,
+    }
+
+
+def _parts_of_clock(clock: "Clock") -> dict[str, Any]:
+    return {
+        "kind": "clock",
+        "architecture": f"adapter and time encoder of {clock.classes} classes",
+        "parameters": _count(clock.head),
+        "tower": clock.keep_tower,
+        "classes": clock.classes,
+    }
+
+
+def _count(network: "nn.Module") -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
 def _told(found: dict[str, Any]) -> str:
     """What was found, for people."""
-    parts = [f"{found['architecture']} backbone, {found['parameters']:,} parameters"]
-    if found["head"]:
+    clock = found["kind"] == "clock"
+    parts = [f"{found['architecture']}{'' if clock else ' backbone'}, {found['parameters']:,} parameters"]
+    if found.get("head"):
         parts.append("projection head")
-    if found["classes"]:
+    if found.get("tower"):
+        parts.append("CLIP tower")
+    if found["classes"] and not clock:
         parts.append(f"{found['classes']}-way classifier")
+    out = found["out"]
     lines = [f"recognised  {found['method'].upper()} {found['kind']} file: {', '.join(parts)}"]
     said = {"epoch": "epoch", "best_score": "best loss", "learning_rate": "learning rate"}
     if numbers := [f"{label} {found[key]:g}" for key, label in said.items() if key in found]:
@@ -68,7 +96,7 @@ def _told(found: dict[str, Any]) -> str:
     lines += [f"note        {note}" for note in found["notes"]]
     lines += [
         f"licence     {found['licence']}",
-        f"written     {Path(found['out']) / 'model.safetensors'} and config.json",
-        f"next        telltime embed {found['out']} MY_VIDEOS --out features",
+        f"written     {Path(out) / 'model.safetensors'} and config.json",
+        f"next        telltime {f'when PHOTO --model {out}' if clock else f'embed {out} MY_VIDEOS --out features'}",
     ]
     return "\n".join(lines)

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telltime.cli._reading import SETS
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,6 +20,7 @@ examples:
   telltime data check hmdb51 --root data/hmdb51 --annotation lists/testTrainMulti_7030_splits --no-decode
   telltime data check kinetics400 --root data/k400 --json > report.json
   telltime data check photos --root my-photos
+  telltime data check yup --root data/yup --annotation lists/yup
   telltime data make --root footage --tie 0.9 --test-tie 0 --seed 1
   telltime data generate-photos --out skies --photos 500 --places 6 --seed 1
 """
@@ -35,9 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    check.add_argument(
-        "name", metavar="NAME", help="ucf101, hmdb51, kinetics400, diving48, folder, generated, photos or toc"
-    )
+    check.add_argument("name", metavar="NAME", help=SETS)
     check.add_argument("--root", type=Path, required=True, metavar="DIR", help="folder of the data set")
     check.add_argument("--annotation", type=Path, metavar="FILE", help="file or folder of the split lists")
     check.add_argument("--no-decode", action="store_true", help="only look for the files, do not open them")
@@ -166,9 +167,9 @@ def _with_progress(args: argparse.Namespace) -> dict[str, Any]:
 
     from telltime.datasets import doctor
 
-    columns = (TextColumn("opening videos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("opening files"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("opening videos", total=None)
+        task = bar.add_task("opening files", total=None)
         return doctor.check(
             args.name,
             args.root,

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from telltime.cli import _embed_photos
-from telltime.cli._reading import add_reading, bar, reading, whole_number
+from telltime.cli._reading import SETS, add_reading, bar, reading, whole_number
 
 SUMMARY = "compute the features of all videos or photos of a folder or data set"
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="STORE", help="folder of features: new, or to go on")
     parser.add_argument("--positions", type=whole_number(1), metavar="N", help="clips a video (default 9)")
-    parser.add_argument("--data", metavar="NAME", help="what SOURCE is (default folder, or photos: see below)")
+    parser.add_argument("--data", metavar="NAME", help=f"{SETS} (default folder, or photos: see below)")
     parser.add_argument("--split", choices=("train", "test", "all"), default="all", help="which of them (default all)")
     parser.add_argument("--fold", type=whole_number(1), default=1, metavar="N", help="published split (default 1)")
     parser.add_argument("--annotation", type=Path, metavar="FILE", help="split lists that lie elsewhere")

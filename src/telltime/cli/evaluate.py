@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telltime.cli import _scenes, _time, _video_retrieval
-from telltime.cli._reading import add_reading, bar, reading, share, whole_number
+from telltime.cli._reading import SETS, add_reading, bar, reading, share, whole_number
 
 if TYPE_CHECKING:
     from telltime.datasets.record import Table
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--data",
         metavar="NAME",
-        help="ucf101, hmdb51, kinetics400, diving48, folder, generated; photos, toc; or a retrieval set",
+        help=f"{SETS}; or a retrieval set",
     )
     data.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
     data.add_argument("--fold", type=whole_number(1), metavar="N", help="which published split (default 1)")
@@ -198,7 +198,8 @@ def _show(result: "Result", written: Path, page: Path) -> None:
     from rich.markup import escape
     from rich.table import Table as Grid
 
-    things = f"{result.details.get('things', 'video')}s"
+    thing = str(result.details.get("things", "video"))
+    things = f"{thing}s"
     console = Console(soft_wrap=not sys.stdout.isatty())
     grid = Grid(title=escape(f"{result.task} ({result.protocol}): {result.model['name']} on {result.data['name']}"))
     grid.add_column("metric")
@@ -213,5 +214,6 @@ def _show(result: "Result", written: Path, page: Path) -> None:
     for note in result.details.get("notes", ()):
         console.print(escape(note), style="yellow" if note.startswith("Only") else "dim")
     if result.dropped:
-        console.print(f"{result.dropped} {things} left out; {written.parent / 'dropped.jsonl'} names each", style="red")
+        what = thing if result.dropped == 1 else things
+        console.print(f"{result.dropped} {what} left out; {written.parent / 'dropped.jsonl'} names each", style="red")
     console.print(f"{result.records} {things} in {result.seconds:.1f} s; {written} and {page}")

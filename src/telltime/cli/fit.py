@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telltime.cli._reading import SETS
+
 if TYPE_CHECKING:
     from telltime.training.start import Outcome
 
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--data",
         metavar="NAME",
-        help="data set: folder, generated, ucf101, hmdb51, kinetics400, diving48, vcdb, photos, toc",
+        help=SETS,
     )
     data.add_argument("--fold", type=int, metavar="N", help="which of the published folds, from 1")
     data.add_argument("--annotation", type=Path, metavar="FILE", help="file or folder of the split lists")

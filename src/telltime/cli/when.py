@@ -50,7 +50,11 @@ def run(args: argparse.Namespace) -> int:
     paths, bad = _pictures(args.photos)
     for path, reason in bad:
         complain(path, reason)
-    told = list(_told(paths, args, bad)) if paths else []
+    hopeless = _hopeless(paths)
+    for path, reason in hopeless:
+        complain(path, reason)
+    bad += hopeless
+    told = list(_told(paths, args, bad)) if paths and not hopeless else []
     if args.json:
         errors = [{"path": str(path), "error": reason} for path, reason in bad]
         print(json.dumps({"photos": [one.to_json() for one in told], "errors": errors}, indent=2))
@@ -93,6 +97,22 @@ def _pictures(given: Sequence[Path]) -> tuple[list[Path], Bad]:
         else:
             missing.append((path, "no such file"))
     return paths, missing
+
+
+def _hopeless(paths: Sequence[Path]) -> Bad:
+    """What is wrong with each, if that shows in the first bytes of all: then no model need be loaded."""
+    from telltime.media.errors import MediaError
+    from telltime.media.image import check_image
+
+    found: Bad = []
+    for path in paths:
+        try:
+            check_image(path)
+        except MediaError as error:
+            found.append((path, error.reason))
+        else:
+            return []
+    return found
 
 
 class _Names:

@@ -2,9 +2,12 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 _PATIENCE = 0.1
 
@@ -62,3 +65,38 @@ def _fill(
         put(None, StopIteration())
     except BaseException as error:
         put(None, error)
+
+
+def made_ahead(
+    items: Iterable[S], make: Callable[[S], T], threads: int, depth: int
+) -> Iterator[tuple[S, T | Exception]]:
+    """Every item, in order, with what ``make`` makes of it, or the error that it raised.
+
+    Args:
+        threads: that make; 0 makes each when it is asked for.
+        depth: how many may be made, or in the making, before they are asked for.
+    """
+
+    def one(item: S) -> T | Exception:
+        try:
+            return make(item)
+        except Exception as error:  # for the one who asks, in the order of the items
+            return error
+
+    if not threads:
+        yield from ((item, one(item)) for item in items)
+        return
+    waiting: deque[tuple[S, Future[T | Exception]]] = deque()
+    with ThreadPoolExecutor(threads, "ahead") as pool:
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(one, item)))
+                if len(waiting) > depth:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()

@@ -47,7 +47,7 @@ def check(
         DatasetError: there is no data set of that name.
     """
     source = module(name)
-    tables, problems = _tables(source, Path(root), annotation)
+    tables, problems, spare = _tables(source, Path(root), annotation)
     videos: dict[Path, Record] = {r.path: r for table in tables for r in table.records}
     kind = getattr(source, "KIND", "video")
     opened = {"photo": _open_photos}.get(kind, _open_all)
@@ -62,7 +62,7 @@ def check(
         problems.append(f"{len(missing)} listed {_are(kind, len(missing))} missing, e.g. {first}")
     if unreadable:
         problems.append(f"{len(unreadable)} {_are(kind, len(unreadable))} unreadable")
-    notes = list(dict.fromkeys(note for table in reversed(tables) for note in table.notes))
+    notes = list(dict.fromkeys(note for table in reversed(tables) for note in table.notes)) + spare
     if damaged:
         notes.append(f"{len(damaged)} of the videos break off early, e.g. {damaged[0]['id']}: {damaged[0]['reason']}")
     return {
@@ -83,17 +83,22 @@ def check(
     }
 
 
-def _tables(source: Any, root: Path, annotation: str | Path | None) -> tuple[list[Table], list[str]]:
-    """Every split of every fold that loads, and one sentence for each different reason that one does not."""
-    tables, problems = [], []
+def _tables(source: Any, root: Path, annotation: str | Path | None) -> tuple[list[Table], list[str], list[str]]:
+    """Every split of every fold that loads, and one sentence for each different reason that one does not.
+
+    Those of splits that can be done without come last.
+    """
+    tables: list[Table] = []
+    problems: list[str] = []
+    spare: list[str] = []
     folds = getattr(source, "FOLDS", (None,))
     for fold in folds:
         for split in (*getattr(source, "SPLITS", ("train", "test")), *(["all"] if fold == folds[0] else [])):
             try:
                 tables.append(source.load(root, split, fold or 1, annotation))
             except DatasetError as error:
-                problems.append(str(error))
-    return tables, list(dict.fromkeys(problems)) if tables else problems[:1]
+                (spare if split in getattr(source, "OPTIONAL", ()) else problems).append(str(error))
+    return tables, list(dict.fromkeys(problems)) if tables else problems[:1], spare if tables else []
 
 
 def _summary(table: Table, bad: set[str]) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from typing import Any
 
 from telltime.datasets import yup
 from telltime.datasets.record import DatasetError, Table
-from telltime.datasets.scenes import SPLITS, Entry, load_index
+from telltime.datasets.scenes import OPTIONAL, SPLITS, Entry, load_index
 
-__all__ = ["NAME", "SPLITS", "entry", "load"]
+__all__ = ["NAME", "OPTIONAL", "SPLITS", "entry", "load"]
 
 NAME = "hollywood2"
 

@@ -16,6 +16,8 @@ from telltime.datasets.record import DatasetError, Record, Table
 from telltime.datasets.scan import Shelf, printable, scan
 
 SPLITS = ("train", "val", "test")
+OPTIONAL = ("val",)
+"""Splits that nothing is missed without."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,10 @@ def load_index(
     found = {part: path for part in SPLITS if (path := find_index(folders, part, prefixes)) is not None}
     wanted = tuple(found) if split == "all" else (split,)
     if not found or any(part not in found for part in wanted):
-        example = f"{(prefixes or (name,))[0]}_{wanted[0] if wanted else 'train'}_data.json"
+        lacking = wanted[0] if wanted else "train"
+        example = f"{(prefixes or (name,))[0]}_{lacking}_data.json"
         places = " or ".join(printable(folder) for folder in folders)
-        raise DatasetError(f"{name}: there is no index of its {split} split in {places}, such as {example}")
+        raise DatasetError(f"{name}: there is no index of its {lacking} split in {places}, such as {example}")
     entries = {part: _entries(name, path, read) for part, path in found.items()}
     folder = next(iter(found.values())).parent
     labels = [entry.label for rows in entries.values() for entry in rows if entry.label is not None]

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from telltime.datasets.record import Table
-from telltime.datasets.scenes import SPLITS, Entry, load_index, text
+from telltime.datasets.scenes import OPTIONAL, SPLITS, Entry, load_index, text
 
-__all__ = ["NAME", "SPLITS", "entry", "load"]
+__all__ = ["NAME", "OPTIONAL", "SPLITS", "entry", "load"]
 
 NAME = "yup"
 

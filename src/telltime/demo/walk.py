@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import telltime
-from telltime.checkpoints.model import Model
+from telltime.checkpoints.model import Model, load
 from telltime.datasets.generated import generate
 from telltime.datasets.generated import load as load_generated
 from telltime.datasets.record import Record, Table
@@ -135,7 +134,7 @@ def walk(
     part("training")
 
     sink.say("3/6  measuring it beside the same network with random weights")
-    models = {LEARNED: telltime.load(folder / "run"), RANDOM: untrained(resolved.build().method)}
+    models = {LEARNED: load(folder / "run"), RANDOM: untrained(resolved.build().method)}
     reading = Reading(workers=workers, batch=32, cache=folder / "features")
     for name, model in models.items():
         for result in (

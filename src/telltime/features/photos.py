@@ -6,11 +6,8 @@ others is refused.
 """
 
 import hashlib
-import json
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +15,8 @@ import torch
 from torch import Tensor
 
 from telltime.backbones.image_tower import ImageTower
-from telltime.checkpoints.build import describe
-from telltime.checkpoints.folder import weights_hash
+from telltime.checkpoints.build import digest_of
+from telltime.clips.ahead import made_ahead
 from telltime.clips.policy import BadMedia
 from telltime.datasets.record import Record, Table
 from telltime.features.policy import TablePolicy
@@ -68,12 +65,6 @@ def content(path: str | Path) -> str:
     return found.hexdigest()
 
 
-def tower_digest(tower: ImageTower) -> str:
-    """A hash of the tower's class, arguments and weights: 32 hexadecimal digits."""
-    made = [describe(tower), weights_hash(tower.state_dict())]
-    return hashlib.blake2b(json.dumps(made, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
 def photo_settings(tower: ImageTower) -> dict[str, Any]:
     """What decides the features beside the photo, as JSON has it."""
     return {
@@ -82,7 +73,7 @@ def photo_settings(tower: ImageTower) -> dict[str, Any]:
         "profile": tower.profile,
         "size": tower.size,
         "numbers": tower.dim,
-        "digest": tower_digest(tower),
+        "digest": digest_of(tower),
     }
 
 
@@ -164,33 +155,13 @@ def _prepared(
     """Every record in order with what a thread made of its file, a few batches ahead of the one who asks."""
     there = store.marks()
 
-    def one(record: Record) -> _Found | Exception:
-        try:
-            mark = content(record.path)
-            if store.mark(record.id) == mark or mark in there:
-                return _Found(mark, None)
-            return _Found(mark, tower.prepare(read_image(record.path, limits, tower.least)))
-        except Exception as error:  # told in the order of the table
-            return error
+    def one(record: Record) -> _Found:
+        mark = content(record.path)
+        if store.mark(record.id) == mark or mark in there:
+            return _Found(mark, None)
+        return _Found(mark, tower.prepare(read_image(record.path, limits, tower.least)))
 
-    if not workers:
-        for record in table.records:
-            yield record, one(record)
-        return
-    waiting: deque[tuple[Record, Future[_Found | Exception]]] = deque()
-    with ThreadPoolExecutor(workers, "photos") as pool:
-        try:
-            for record in table.records:
-                waiting.append((record, pool.submit(one, record)))
-                if len(waiting) > 2 * batch + workers:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    return made_ahead(table.records, one, workers, 2 * batch + workers)
 
 
 class _Writer:

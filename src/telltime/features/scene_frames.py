@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor
 
 from telltime.backbones.image_tower import ImageTower
+from telltime.clips.ahead import made_ahead
 from telltime.clips.policy import BadMedia
 from telltime.clips.scene_frames import COUNT, USED, used_frames
 from telltime.datasets.record import Record, Table
@@ -119,28 +118,9 @@ def _read(
 ) -> Iterator[tuple[Record, Tensor | Exception]]:
     """Every record with its frames at the tower's size, uint8 ``[4, 3, S, S]``, a few videos ahead."""
 
-    def one(record: Record) -> Tensor | Exception:
-        try:
-            with Video(record.path, limits=limits, span=record.span) as video:
-                pixels = video.frames(used_frames(video.probe().frames)).pixels
-            return torch.stack([tower.prepare(frame.flip(2) if mirrored else frame) for frame in pixels])
-        except Exception as error:  # told in the order of the table
-            return error
+    def one(record: Record) -> Tensor:
+        with Video(record.path, limits=limits, span=record.span) as video:
+            pixels = video.frames(used_frames(video.probe().frames)).pixels
+        return torch.stack([tower.prepare(frame.flip(2) if mirrored else frame) for frame in pixels])
 
-    if not workers:
-        yield from ((record, one(record)) for record in records)
-        return
-    waiting: deque[tuple[Record, Future[Tensor | Exception]]] = deque()
-    with ThreadPoolExecutor(workers, "scenes") as pool:
-        try:
-            for record in records:
-                waiting.append((record, pool.submit(one, record)))
-                if len(waiting) > 2 * workers:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    return made_ahead(records, one, workers, 2 * workers)

@@ -32,6 +32,10 @@ Tags = tuple[dict[int, Any], dict[int, Any], dict[int, Any]]
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
+_EMPTY = 32
+"""Bytes of an EXIF segment that may hold nothing but its header and an empty directory."""
+
+
 def picture_times(path: Path) -> Found:
     """What the picture at ``path`` says; damage is told in notes."""
     found, exif, xmp, texts, tags = Found(), None, None, {}, None
@@ -70,7 +74,10 @@ def picture_times(path: Path) -> Found:
 
 def _exif(image: Any, found: Found) -> Any:
     try:
-        return image.getexif()
+        exif = image.getexif()
+        if not len(exif) and len(image.info.get("exif", b"")) > _EMPTY:
+            found.notes.append("EXIF is damaged: nothing in it can be read")
+        return exif
     except Exception as error:  # broken segments make Pillow raise errors of many types
         found.notes.append(f"EXIF is damaged: {error}"[:120])
         return None

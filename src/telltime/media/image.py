@@ -57,6 +57,19 @@ def read_image(path: str | Path, limits: Limits | None = None, least: int | None
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
+def check_image(path: str | Path, limits: Limits | None = None) -> None:
+    """See by its first bytes whether a file may be a picture, without decoding it.
+
+    Raises:
+        MediaNotFound: there is no such file.
+        Unreadable: the file is no picture, or its start is damaged.
+        LimitExceeded: it is larger than ``limits.max_pixels``.
+    """
+    path = Path(path)
+    with _translated(path), Image.open(path) as image:
+        (limits or Limits()).check_size(path, *image.size)
+
+
 @contextmanager
 def open_upright(path: Path, limits: Limits, least: int | None = None) -> Iterator[Any]:
     """An RGB ``PIL.Image`` that stands upright, at least ``least`` pixels wide and high if it was.
@@ -65,25 +78,32 @@ def open_upright(path: Path, limits: Limits, least: int | None = None) -> Iterat
     """
     if least is not None and least < 1:
         raise ValueError(f"least must be at least 1 pixel, not {least}")
+    with _translated(path), Image.open(path) as image:
+        if least is not None and not image.info.get("progressive"):
+            image.draft(None, (least, least))  # progressive ones are held whole whatever is made of them
+        limits.check_size(path, *image.size)
+        turn = _turn(image)
+        if least is not None:
+            image.draft(None, (least, least))
+        image.load()
+        upright = _rgb(image)
+    yield upright if turn is None else upright.transpose(turn)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Whatever Pillow says of a file, as errors of this package."""
     if not path.exists():
         raise MediaNotFound(path, "no such file")
     if not path.is_file():
         raise Unreadable(path, "not a regular file")
     if not path.stat().st_size:
         raise Unreadable(path, "empty file")
+    heif = path.suffix.lower() in (".heic", ".heif") and not register_heif()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # sizes are checked below, and damage to metadata does not matter here
-            heif = path.suffix.lower() in (".heic", ".heif") and not register_heif()
-            with Image.open(path) as image:
-                if least is not None and not image.info.get("progressive"):
-                    image.draft(None, (least, least))  # progressive ones are held whole whatever is made of them
-                limits.check_size(path, *image.size)
-                turn = _turn(image)
-                if least is not None:
-                    image.draft(None, (least, least))
-                image.load()
-                upright = _rgb(image)
+            warnings.simplefilter("ignore")  # sizes are checked, and damage to metadata does not matter here
+            yield
     except MediaError:
         raise
     except UnidentifiedImageError:
@@ -95,7 +115,6 @@ def open_upright(path: Path, limits: Limits, least: int | None = None) -> Iterat
         raise Unreadable(path, f"larger than any picture is accepted: {size}") from None
     except (OSError, ValueError, SyntaxError, IndexError, KeyError, TypeError, EOFError, struct.error) as error:
         raise Unreadable(path, f"damaged picture: {error}") from None
-    yield upright if turn is None else upright.transpose(turn)
 
 
 def register_heif() -> bool:

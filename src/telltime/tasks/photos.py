@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from telltime.backbones.image_tower import ImageTower
+from telltime.checkpoints.errors import listed
 from telltime.datasets.record import DatasetError, Record, Table
 from telltime.features.photos import embed_photos, photo_features, photo_settings
 from telltime.features.store import Store
@@ -26,7 +27,7 @@ class Measured:
         table: their records.
         features: float32 ``[N, D]``, as the tower gives them.
         hours: float64 ``[N]``, local time of day.
-        timeless: photos whose time is not known.
+        timeless: names of photos whose time is not known.
         learnt: photos that the model was trained on, by what their files hold.
         dropped: photos that cannot be read.
     """
@@ -34,7 +35,7 @@ class Measured:
     table: Table
     features: Tensor
     hours: np.ndarray
-    timeless: int
+    timeless: tuple[str, ...]
     learnt: int
     dropped: int
 
@@ -45,9 +46,9 @@ class Measured:
         """A sentence for each reason why photos are not measured on."""
         told = []
         if self.learnt:
-            told.append(f"{_photos(self.learnt)} that the model was trained on are left out.")
+            told.append(f"{_photos(self.learnt)} that the model was trained on left out.")
         if self.timeless:
-            told.append(f"{_photos(self.timeless)} without a known time are left out.")
+            told.append(f"{_photos(len(self.timeless))} without a known time left out: {listed(list(self.timeless))}.")
         return [*told, *self.table.notes]
 
 
@@ -89,7 +90,9 @@ def measured(tower: ImageTower, table: Table, reading: Reading, learnt: Collecti
         raise DatasetError(
             f"not one of {len(table)} photos of {table.root} is left to measure on: {', '.join(reasons)}"
         )
-    return Measured(part, found.features[new], part.hours(), len(table) - len(timed), seen, dropped)
+    known_ids = {record.id for record in timed.records}
+    timeless = tuple(record.id for record in table.records if record.id not in known_ids)
+    return Measured(part, found.features[new], part.hours(), timeless, seen, dropped)
 
 
 def data_of(found: Measured, table: Table) -> dict[str, Any]:
@@ -104,7 +107,7 @@ def data_of(found: Measured, table: Table) -> dict[str, Any]:
         "photos": len(found),
         "missing": len(table.missing),
         "learnt": found.learnt,
-        "timeless": found.timeless,
+        "timeless": len(found.timeless),
         "digest": state.hexdigest(),
     }
 

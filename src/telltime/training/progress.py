@@ -108,7 +108,7 @@ def terms(row: dict[str, Any]) -> str:
 def speed(row: dict[str, Any]) -> str:
     """How fast, and how much of the time went into waiting for data."""
     dropped = f"  {row['dropped']} dropped" if row.get("dropped") else ""
-    return f"{row['clips_per_second']:.1f} clips/s  {row['waiting']:.0%} waiting for data{dropped}"
+    return f"{row['clips_per_second']:.1f} samples/s  {row['waiting']:.0%} waiting for data{dropped}"
 
 
 def span(seconds: float) -> str:

@@ -1,0 +1,59 @@
+"""Whatever a MODEL names, loaded: a model of clips, or a clock."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from telltime.checkpoints._clock_files import is_published
+from telltime.checkpoints.clock import KIND, Clock, load_clock, published_clock
+from telltime.checkpoints.model import Model, convert
+from telltime.checkpoints.model import load as load_model
+from telltime.checkpoints.resolve import resolve
+from telltime.checkpoints.unpickle import load_published
+
+
+def load(model: str | Path, device: str | torch.device = "cpu") -> Model | Clock:
+    """The model that ``model`` names, in evaluation mode.
+
+    Args:
+        model: a run or saved model folder; a published checkpoint file; a recipe (the network it trains, with random
+            weights of seed 0); a timm name, whose weights are downloaded unless they lie in timm's cache
+            (``NAME@random``: random weights of seed 0, no download); or ``hf-hub:OWNER/NAME``, a saved model on the
+            Hugging Face hub.
+        device: where to put it.
+
+    Returns:
+        A :class:`~telltime.checkpoints.clock.Clock` where a folder or file holds what TICL trains, which tells the time
+        of photos; its image tower is had at first use where only a name stands for it. All else is a
+        :class:`~telltime.checkpoints.model.Model` of clips.
+
+    Raises:
+        CheckpointError: nothing answers to the name, or what does is damaged, unknown or unsafe.
+    """
+    source = resolve(model)
+    if source.kind == "published":
+        return of_file(Path(source.name)).to(device)
+    if source.kind == "folder" and _kind(Path(source.name)) == KIND:
+        return load_clock(model, device, tower=False)
+    return load_model(model, device)
+
+
+def of_file(file: Path) -> Model | Clock:
+    """What a file holds that a method's authors published.
+
+    Raises:
+        CheckpointError: the file is unsafe or damaged, or its keys are not exactly those of a known network.
+    """
+    content: Mapping[str, Any] = load_published(file)
+    return published_clock(file, False, content) if is_published(content) else convert(file, content)
+
+
+def _kind(folder: Path) -> Any:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # reading the folder says what is wrong with it
+        return None
+    return config.get("kind") if isinstance(config, dict) else None
