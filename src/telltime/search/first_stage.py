@@ -65,7 +65,10 @@ class FirstStage:
             queries: ``[Q, D]``, L2-normalised.
         """
         self._lists = self._lists or partitions(self._table.count_rows())
-        search = self._table.search(np.ascontiguousarray(queries, dtype=np.float32), vector_column_name=_COLUMN)
+        asked = np.ascontiguousarray(queries, dtype=np.float32)
+        if len(asked) == 1:
+            asked = asked[0]  # LanceDB plans a single query more simply, some milliseconds faster
+        search = self._table.search(asked, vector_column_name=_COLUMN)
         search = search.distance_type("l2").nprobes(max(10, math.ceil(self._probes * self._lists)))
         search = search.refine_factor(self._refine).limit(k).select(["number", "_distance"])
         return _nearest(search.to_arrow(), len(queries), k)
