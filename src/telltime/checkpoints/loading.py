@@ -19,10 +19,7 @@ def load(model: str | Path, device: str | torch.device = "cpu") -> Model | Clock
     """The model that ``model`` names, in evaluation mode.
 
     Args:
-        model: a run or saved model folder; a published checkpoint file; a recipe (the network it trains, with random
-            weights of seed 0); a timm name, whose weights are downloaded unless they lie in timm's cache
-            (``NAME@random``: random weights of seed 0, no download); or ``hf-hub:OWNER/NAME``, a saved model on the
-            Hugging Face hub.
+        model: as :func:`telltime.checkpoints.model.load` takes it.
         device: where to put it.
 
     Returns:
