@@ -16,7 +16,8 @@ from PIL import Image
 
 from telltime.cli import _photos_download
 from telltime.datasets._fetching import Passing, Stopped, TokenBucket, patiently
-from telltime.datasets.flickr import Flickr, FlickrError, Size, chosen, download, listed, photo_id
+from telltime.datasets.flickr import Flickr, FlickrError, Size, chosen, photo_id
+from telltime.datasets.flickr_download import download, listed
 from telltime.datasets.record import DatasetError
 
 SIDES = {"Small": (320, 240), "Medium": (500, 375), "Large": (1024, 768)}

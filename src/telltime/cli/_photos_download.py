@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fetch what is missing and say what became of it; 1 if some photos failed and another run may get them."""
-    from telltime.datasets.flickr import Flickr, FlickrError, download, listed
+    from telltime.datasets.flickr import Flickr, FlickrError
+    from telltime.datasets.flickr_download import download, listed
     from telltime.datasets.scan import printable
 
     if args.out.exists() and not args.out.is_dir():

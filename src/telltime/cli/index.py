@@ -27,8 +27,9 @@ Then: telltime search CLIP --index my-index, telltime copies --index my-index. I
   index.add(["MY_VIDEOS"])
 
 Run again, only what is new, changed or gone costs time: files that are gone from the folders given are taken out of the
-index, what lies elsewhere stays. Videos are never written to. From some hundred frames on, descriptors are whitened by
-what the collection looks like; that is fitted again when it has grown fourfold, or with --refit.
+index, what lies elsewhere stays. Videos are never written to. At the first run some
+frames are edited and described once more: descriptors are whitened by what tells the videos apart and what edits leave as
+it is. That is fitted again when the collection has grown fourfold, or with --refit.
 """
 
 

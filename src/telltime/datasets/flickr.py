@@ -1,4 +1,4 @@
-"""Photos that a published list names, from Flickr, with what became of each in a manifest.
+"""Flickr's API: which sizes a photo can be had in, and the picture itself.
 
 The lists of TOC name photos as Flickr does, ``<id>_<secret>.jpg``. For each, Flickr is asked which sizes there are
 (``flickr.photos.getSizes``), and the smallest that is large enough is fetched. Flickr allows about 3,600 questions an
@@ -9,15 +9,13 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from telltime.datasets._fetching import Passing, Refused, TokenBucket, get, patiently
 from telltime.datasets.record import DatasetError
-from telltime.datasets.scan import printable
 
 ENDPOINT = "https://api.flickr.com/services/rest/"
 _HOSTS = (".flickr.com", ".staticflickr.com")
@@ -143,45 +141,10 @@ def chosen(sizes: Sequence[Size], short_side: int) -> Size:
     return next((size for size in sizes if min(size.width, size.height) >= short_side), sizes[-1])
 
 
-def listed(metadata: Path, limit: int | None = None) -> list[str]:
-    """The file names in a published list, each once, in its order; of the first ``limit`` rows if given.
-
-    Raises:
-        DatasetError: there is no such file, or it is no list of rows with ``ground_path``.
-    """
-    try:
-        rows = json.loads(metadata.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"{printable(metadata)}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise DatasetError(f"{printable(metadata)} is no JSON: {error}") from None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DatasetError(f"{printable(metadata)}: expected a JSON list of objects, one a photo")
-    names = (row.get("ground_path") or row.get("image_path") for row in rows[:limit])
-    found = list(dict.fromkeys(PurePosixPath(name.replace("\\", "/")).name for name in names if isinstance(name, str)))
-    if rows and not found:
-        raise DatasetError(f"{printable(metadata)}: no row has a ground_path, the name of its photo")
-    return found
-
-
 def photo_id(name: str) -> str | None:
     """Flickr's number of the photo called ``name``; ``None`` if it is no name of Flickr's."""
     found = _NAME.fullmatch(name)
     return found["id"] if found else None
-
-
-def download(
-    names: Iterable[str],
-    out: Path,
-    flickr: Flickr,
-    workers: int = 8,
-    short_side: int = 320,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> dict[str, int]:
-    """Fetch photos into ``out``, those that are not there yet; see :mod:`telltime.datasets._flickr_run`."""
-    from telltime.datasets._flickr_run import Run
-
-    return Run(out, flickr, short_side).all(list(names), workers, progress)
 
 
 def _answer(body: bytes) -> list[Any]:

@@ -1,4 +1,4 @@
-"""One run of the Flickr downloader: what is there already, threads for the rest, a line in the manifest for each.
+"""Photos that a published list names, from Flickr: what is there already, threads for the rest, a manifest of each.
 
 ``manifest.jsonl`` in the folder of photos gets one line a photo and run; the last line of a photo counts. ``status``:
 
@@ -11,15 +11,17 @@ import hashlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from telltime.datasets._fetching import Passing
 from telltime.datasets.flickr import Flickr, FlickrError, Lost, chosen, photo_id
+from telltime.datasets.record import DatasetError
+from telltime.datasets.scan import printable
 from telltime.media.errors import MediaError
 from telltime.media.files import whole
 from telltime.media.frames import Limits
@@ -29,6 +31,39 @@ MANIFEST = "manifest.jsonl"
 FINAL = frozenset({"gone", "private", "no picture", "no flickr name"})
 _IN_A_ROW = 20
 """Photos without an answer, one after the other, after which nobody is there."""
+
+
+def listed(metadata: Path, limit: int | None = None) -> list[str]:
+    """The file names in a published list, each once, in its order; of the first ``limit`` rows if given.
+
+    Raises:
+        DatasetError: there is no such file, or it is no list of rows with ``ground_path``.
+    """
+    try:
+        rows = json.loads(metadata.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DatasetError(f"{printable(metadata)}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise DatasetError(f"{printable(metadata)} is no JSON: {error}") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DatasetError(f"{printable(metadata)}: expected a JSON list of objects, one a photo")
+    names = (row.get("ground_path") or row.get("image_path") for row in rows[:limit])
+    found = list(dict.fromkeys(PurePosixPath(name.replace("\\", "/")).name for name in names if isinstance(name, str)))
+    if rows and not found:
+        raise DatasetError(f"{printable(metadata)}: no row has a ground_path, the name of its photo")
+    return found
+
+
+def download(
+    names: Iterable[str],
+    out: Path,
+    flickr: Flickr,
+    workers: int = 8,
+    short_side: int = 320,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, int]:
+    """Fetch photos into ``out``, those that are not there yet; see :meth:`Run.all`."""
+    return Run(out, flickr, short_side).all(list(names), workers, progress)
 
 
 class Run:
