@@ -28,8 +28,8 @@ Then: telltime search CLIP --index my-index, telltime copies --index my-index. I
 
 Run again, only what is new, changed or gone costs time: files that are gone from the folders given are taken out of the
 index, what lies elsewhere stays. Videos are never written to. At the first run some
-frames are edited and described once more: descriptors are whitened by what tells the videos apart and what edits leave as
-it is. That is fitted again when the collection has grown fourfold, or with --refit.
+frames are edited and described once more: descriptors are whitened by what tells the videos apart and what edits leave.
+That is fitted again when the collection has grown fourfold, or with --refit.
 """
 
 
