@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from telltime.datasets.masks import Masks
     from telltime.media.capture_time import Capture
 
 
@@ -26,6 +27,7 @@ class Record:
         group: what must not be split between train and test (the ``gXX`` of UCF101), if known.
         span: first frame and one past the last frame that belong to the record; ``None`` for the whole file.
         capture: when and where a photo was taken, as its annotation or the file itself tells; its label is ``None``.
+        masks: which frames are annotated pixel by pixel, and by what files.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Record:
     group: str | None = None
     span: tuple[int, int] | None = None
     capture: "Capture | None" = None
+    masks: "Masks | None" = None
 
 
 @dataclass(frozen=True)
