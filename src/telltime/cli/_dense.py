@@ -73,7 +73,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what only these tasks take."""
-    own = parser.add_argument_group("of dense tasks", "DATA has masks: davis, youtube-vos, mose, visor, voc, masked ...")
+    own = parser.add_argument_group(
+        "of dense tasks", "DATA has masks: davis, youtube-vos, mose, visor, voc, masked ..."
+    )
     own.add_argument("--preset", metavar="NAME", help="settings by name: paper (default), leopart, published")
     own.add_argument("--size", type=whole_number(1), metavar="PX", help="side of the frames that are encoded")
     own.add_argument(

@@ -52,9 +52,15 @@ def bfscore(truth: np.ndarray, predicted: np.ndarray, threshold: float) -> float
     return 2 * precision * recall / (precision + recall) if precision + recall else float("nan")
 
 
-def mean_bfscore(truth: np.ndarray, predicted: np.ndarray, threshold: float) -> float:
-    """Mean of :func:`bfscore` over pictures bool ``[N, H, W]``, those of NaN left out; NaN when there are no others."""
+def mean_bfscore(truth: np.ndarray, predicted: np.ndarray, threshold: float, missed: float = np.nan) -> float:
+    """Mean of :func:`bfscore` over pictures bool ``[N, H, W]``, those of NaN left out; NaN when there are no others.
+
+    Args:
+        missed: score of a picture with truth and a prediction whose outlines are nowhere near each other. The published
+            programs leave it out, which 0 mends.
+    """
     scores = np.array([bfscore(*pair, threshold) for pair in zip(truth, predicted, strict=True)])
+    scores[np.isnan(scores) & truth.any((1, 2))] = missed
     known = scores[~np.isnan(scores)]
     return float(known.mean()) if len(known) else float("nan")
 
