@@ -138,6 +138,11 @@ def see(
         yield from _encode(encoder, held, view, batch)
 
 
+def is_picture(record: Record) -> bool:
+    """Whether a record is a single picture rather than a video or frame folder."""
+    return record.path.suffix.lower() in SUFFIXES and not record.path.is_dir()
+
+
 def read_frames(record: Record, indices: Sequence[int], size: int | tuple[int, int], limits: Limits) -> Tensor:
     """Frames of a video, frame folder or picture (whose one frame is 0), squashed: uint8 ``[n, 3, H, W]``.
 
@@ -145,7 +150,7 @@ def read_frames(record: Record, indices: Sequence[int], size: int | tuple[int, i
         MediaError: see :mod:`telltime.media.errors`.
     """
     side = (size, size) if isinstance(size, int) else size
-    if record.path.suffix.lower() in SUFFIXES and not record.path.is_dir():
+    if is_picture(record):
         return resized(read_image(record.path, limits)[None], side).expand(len(indices), -1, -1, -1)
     with Video(record.path, limits=limits, span=record.span) as video:
         return resized(video.frames(indices).pixels, side)
