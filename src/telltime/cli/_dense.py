@@ -40,9 +40,11 @@ def _clustering(asked: Asked) -> "Result":
     from telltime.tasks.clustering import clustering, settings_of
 
     options = ("size", "masks", "per", "k", "matching", "frames", "points", "seeds")
-    settings = settings_of(asked.args.task, asked.args.preset or "paper", **asked.given(*options))
+    task, preset = asked.args.task, asked.args.preset or "paper"
+    settings = settings_of(task, preset, **asked.given(*options))
     table = asked.load(asked.args.split or "test")
-    return clustering(asked.encoder, table, settings, asked.how, name=asked.args.model, seed=asked.args.seed)
+    said = {"task": task, "preset": preset, "name": asked.args.model, "seed": asked.args.seed}
+    return clustering(asked.encoder, table, settings, asked.how, **said)
 
 
 MEASURES: dict[str, Callable[[Asked], "Result"]] = {

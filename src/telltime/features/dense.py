@@ -146,6 +146,11 @@ def see(
         yield from _encode(encoder, held, view, batch)
 
 
+def is_picture(record: Record) -> bool:
+    """Whether a record is a single picture rather than a video or frame folder."""
+    return record.path.suffix.lower() in SUFFIXES and not record.path.is_dir()
+
+
 def read_frames(record: Record, indices: Sequence[int], size: int | tuple[int, int] | None, limits: Limits) -> Tensor:
     """Frames of a video, frame folder or picture (whose one frame is 0), squashed: uint8 ``[n, 3, H, W]``.
 
@@ -154,7 +159,7 @@ def read_frames(record: Record, indices: Sequence[int], size: int | tuple[int, i
     Raises:
         MediaError: see :mod:`telltime.media.errors`.
     """
-    if record.path.suffix.lower() in SUFFIXES and not record.path.is_dir():
+    if is_picture(record):
         frames = read_image(record.path, limits)[None]
     else:
         with Video(record.path, limits=limits, span=record.span) as video:
