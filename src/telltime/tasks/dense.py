@@ -10,7 +10,7 @@ from telltime.backbones.dense import DenseEncoder
 from telltime.checkpoints.build import digest_of
 from telltime.datasets.masks import VOID
 from telltime.datasets.record import DatasetError, Record, Table
-from telltime.tasks.measuring import describe_data
+from telltime.tasks.measuring import Reading, describe_data
 
 SHOWN = 8
 
@@ -55,6 +55,11 @@ def label_names(table: Table, labels: Sequence[int]) -> list[str]:
     classes = ("background", *table.classes) if "background" not in table.classes[:1] else table.classes
     known = dict(enumerate(classes)) if not of_instances(table) else {0: "background"}
     return [known.get(label, f"object {label}" if of_instances(table) else f"label {label}") for label in labels]
+
+
+def streaming(how: Reading) -> dict[str, Any]:
+    """What :func:`telltime.features.dense.see` takes of how an evaluation reads."""
+    return {"batch": how.batch, "threads": how.workers, "policy": how.policy, "limits": how.limits}
 
 
 class Pictures:
