@@ -253,7 +253,9 @@ def _counts(split: _Split, settings: ForegroundSettings) -> ClusterCounts:
     parts = []
     for rows in _parts(len(split.labels)):
         labels = split.labels[rows]
-        clusters, attention = (nearest_pixels(each[rows], labels.shape[1:]) for each in (split.clusters, split.attention))
+        clusters, attention = (
+            nearest_pixels(each[rows], labels.shape[1:]) for each in (split.clusters, split.attention)
+        )
         counted = None if settings.void_counts else labels != VOID
         parts.append(count_pixels(clusters, settings.k, attention, labels != 0, counted))
     return joined(parts)
