@@ -21,7 +21,7 @@ from telltime.features.crops import Crops
 from telltime.features.dense import Choose, View, drawn_frames, see
 from telltime.features.memory_bank import MemoryBank, shares_of, varied_places
 from telltime.metrics.segmentation import confusion, matched_iou
-from telltime.tasks.dense import Pictures, describe_encoder, describe_masks, masked, streaming
+from telltime.tasks.dense import Pictures, describe_encoder, describe_masks, deviation, masked, streaming
 from telltime.tasks.mask_classes import MaskClasses
 from telltime.tasks.measuring import Reading
 from telltime.tasks.result import Result
@@ -97,7 +97,7 @@ def dense_retrieval(
     counts = np.zeros((classes.count, classes.count), dtype=np.int64)
     pictures = Pictures([record.id for record in test.records])
     choose = drawn_frames(settings.frames, seed)
-    view, number = View(side, side, shown=True), 0
+    view, number = View(side, side, deviation(encoder, test), shown=True), 0
     for seen in see(encoder, test.records, view, choose, **streaming(how), progress=how.told("test")):
         assert seen.labels is not None
         assert seen.frames is not None
@@ -160,7 +160,7 @@ def fill(
     places = rows * columns
     count = min(places, max(1, settings.memory // (frames * settings.rounds))) if settings.memory else places
     cell = max(1, -(-side // max(rows, columns)))
-    view = View(side, (rows * cell, columns * cell))
+    view = View(side, (rows * cell, columns * cell), deviation(encoder, table))
     bank = MemoryBank(encoder.channels, classes.count, frames * settings.rounds * count, how.place())
     generator = torch.Generator().manual_seed(seed)
     for epoch in range(settings.rounds):

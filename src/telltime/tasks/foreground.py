@@ -49,7 +49,16 @@ from telltime.metrics.foreground import (
     threshold_of,
 )
 from telltime.metrics.segmentation import confusion, matched_iou
-from telltime.tasks.dense import Pictures, describe_encoder, describe_masks, masked, of_instances, streaming
+from telltime.tasks.dense import (
+    Pictures,
+    describe_encoder,
+    describe_masks,
+    deviation,
+    masked,
+    of_instances,
+    streaming,
+    things,
+)
 from telltime.tasks.measuring import Reading, partial_notes
 from telltime.tasks.result import Result
 
@@ -203,7 +212,7 @@ def foreground(
         records=asked.records,
         dropped=how.policy.dropped,
         seconds=time.monotonic() - started,
-        details={"notes": notes, **pictures.details()},
+        details={"notes": notes, **things(test), **pictures.details()},
     )
 
 
@@ -211,7 +220,7 @@ def _read(
     split: _Split, encoder: DenseEncoder, settings: ForegroundSettings, how: Reading, pictures: Pictures, seed: int
 ) -> None:
     """Encode a split: its features are set aside, what else is small is kept."""
-    view = View(settings.size, settings.masks, attention=True, shown=True)
+    view = View(settings.size, settings.masks, deviation(encoder, split.table), attention=True, shown=True)
     attention: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     count = 0

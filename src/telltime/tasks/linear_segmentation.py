@@ -27,7 +27,7 @@ from telltime.features.crops import Crops
 from telltime.features.dense import View, drawn_frames, see
 from telltime.features.spool import Spool
 from telltime.metrics.segmentation import confusion, matched_iou
-from telltime.tasks.dense import Pictures, describe_encoder, describe_masks, masked, streaming
+from telltime.tasks.dense import Pictures, describe_encoder, describe_masks, deviation, masked, streaming
 from telltime.tasks.mask_classes import MaskClasses
 from telltime.tasks.measuring import Reading
 from telltime.tasks.result import Result
@@ -211,7 +211,8 @@ def _encoded(
     alter = None if crops is None else crops.of(seed, epoch, settings.size, settings.masks)
     if crops is not None:
         records = tuple(records[i] for i in epoch_order(len(records), seed, epoch))
-    view, given = View(settings.size, settings.masks), how.told(f"train, epoch {epoch + 1}")
+    view = View(settings.size, settings.masks, deviation(encoder, table))
+    given = how.told(f"train, epoch {epoch + 1}")
     choose = drawn_frames(settings.frames, seed)
     for seen in see(encoder, records, view, choose, alter=alter, **streaming(how), progress=given):
         assert seen.labels is not None
@@ -260,7 +261,7 @@ def _score(
     pictures = Pictures([record.id for record in table.records])
     size = (settings.masks, settings.masks)
     choose = drawn_frames(settings.frames, seed)
-    view = View(settings.size, settings.masks, shown=True)
+    view = View(settings.size, settings.masks, deviation(encoder, table), shown=True)
     given, number = how.told("test"), 0
     for seen in see(encoder, table.records, view, choose, **streaming(how), progress=given):
         assert seen.labels is not None

@@ -8,8 +8,7 @@ import numpy as np
 from telltime.clips.masks import annotated, read_labels
 from telltime.datasets.masks import VOID
 from telltime.datasets.record import DatasetError, Table
-from telltime.media.image import SUFFIXES
-from telltime.tasks.dense import label_names, of_instances
+from telltime.tasks.dense import label_names, of_instances, things
 from telltime.tasks.measuring import listed, partial_notes
 
 
@@ -36,16 +35,16 @@ class MaskClasses:
     def of(cls, train: Table, test: Table) -> "MaskClasses":
         """Of splits with masks; where classes have no names, the training masks are gone through for the largest."""
         objects = of_instances(train) or of_instances(test)
-        pictures = all(record.path.suffix.lower() in SUFFIXES for record in train.records)
+        thing = things(train)["things"]
         notes = list(partial_notes([train, test]))
         both = sorted({record.id for record in train.records} & {record.id for record in test.records})
         if both:
             notes.append(f"Measured on what was learnt from: {listed(both)} in both splits.")
         if objects:
             notes.append("Labels are objects of single videos, so foreground and background are told apart.")
-            return cls(2, True, "picture" if pictures else "video", notes, train)
+            return cls(2, True, thing, notes, train)
         count = len(train.classes) + (train.classes[:1] != ("background",)) if train.classes else _largest(train) + 1
-        return cls(max(2, count), False, "picture" if pictures else "video", notes, train)
+        return cls(max(2, count), False, thing, notes, train)
 
     def told(self, labels: np.ndarray) -> np.ndarray:
         """Labels uint8 as read to classes uint8; void stays void.
