@@ -123,9 +123,10 @@ def shares_of(labels: Tensor, grid: tuple[int, int], classes: int) -> Tensor:
     if height % h or width % w:
         raise ValueError(f"labels {height}x{width} do not divide into {h}x{w} places")
     cells = labels.view(number, h, height // h, w, width // w).transpose(2, 3).reshape(number * h * w, -1).long()
-    codes = torch.where(cells == VOID, classes, cells)
-    if int(codes.max()) > classes:
-        raise ValueError(f"labels are 0 to {classes - 1} or {VOID}, found {int(codes.max())}")
+    beyond = cells[(cells != VOID) & (cells >= classes)]
+    if len(beyond):
+        raise ValueError(f"labels are 0 to {classes - 1} or {VOID}, found {int(beyond[0])}")
+    codes = cells.clamp_max(classes)
     counts = torch.zeros(len(cells), classes + 1, device=labels.device)
     counts.scatter_add_(1, codes, torch.ones_like(codes, dtype=counts.dtype))
     return (counts[:, :classes] / cells.shape[1]).view(number, h, w, classes)
