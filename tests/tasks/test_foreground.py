@@ -4,7 +4,7 @@ from squares import SIDE, Colours, table
 from telltime.tasks.foreground import foreground, settings_of
 from telltime.tasks.measuring import Reading
 
-SMALL = {"size": SIDE, "masks": 32, "k": 10, "border": 5}
+SMALL = {"size": SIDE, "masks": 32, "k": 10, "border": 5, "share": 0.97}
 
 
 @pytest.fixture(scope="module")
