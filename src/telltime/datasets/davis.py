@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from telltime.datasets.lists import check_root, check_split, lines, look
-from telltime.datasets.masks import BINARY
 from telltime.datasets.record import DatasetError, Table
 from telltime.datasets.scan import printable
 from telltime.datasets.sequences import read_sequences, resolution, subfolders
@@ -24,11 +23,8 @@ FOLDS = (None,)
 SPLITS = ("train", "test")
 LISTS = ("train", "val", "test-dev", "test-challenge")
 PUBLISHED = {"train": 60, "val": 30, "test-dev": 30, "test-challenge": 30, "all": 90}
-_LIST_FOLDERS = {2017: ("2017", "2019", "."), 2016: ("2016", "480p", "1080p", ".")}
-_MASKS = {
-    2017: ("Annotations", "Annotations_unsupervised", "Annotations_2017", "Annotations_2016"),
-    2016: ("Annotations_2016", "Annotations", "Annotations_unsupervised"),
-}
+LIST_FOLDERS = ("2017", "2019", ".")
+_MASKS = ("Annotations", "Annotations_unsupervised", "Annotations_2017", "Annotations_2016")
 
 
 def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str | Path | None = None) -> Table:
@@ -43,13 +39,27 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
     Raises:
         DatasetError: the layout is not as above, or there is no list of the split.
     """
-    return load_year(NAME, 2017, PUBLISHED, Path(root), split, annotation)
+    return load_lists(NAME, Path(root), split, annotation, LIST_FOLDERS, _MASKS, None, PUBLISHED)
 
 
-def load_year(
-    name: str, year: int, published: Mapping[str, int], root: Path, split: str, annotation: str | Path | None
+def load_lists(
+    name: str,
+    root: Path,
+    split: str,
+    annotation: str | Path | None,
+    lists: tuple[str, ...],
+    kinds: tuple[str, ...],
+    meaning: tuple[int, ...] | None,
+    published: Mapping[str, int],
 ) -> Table:
-    """One split of DAVIS as of ``year``, 2016 or 2017; of 2016 every mask is of one object."""
+    """One split of a data set in DAVIS's layout.
+
+    Args:
+        lists: folders below ``ImageSets`` to look for lists in, in this order.
+        kinds: folders of masks to look for.
+        meaning: of the numbers in masks; ``None`` to look into them.
+        published: sizes of the splits.
+    """
     check_split(name, split, (*SPLITS, *LISTS, "trainval", "all"))
     split = {"test": "val", "trainval": "all"}.get(split, split)
     root = check_root(name, root)
@@ -63,12 +73,12 @@ def load_year(
     given = Path(annotation).expanduser() if annotation is not None else None
     if given is not None and not given.exists():
         raise DatasetError(f"{name}: there is no {printable(given)}; --annotation names a list or a folder of masks")
-    masks = given if given is not None and given.is_dir() else _masks(home, frames.name, _MASKS[year])
+    masks = given if given is not None and given.is_dir() else _masks(home, frames.name, kinds)
     listed = given if given is not None and given.is_file() else None
-    names, notes = _names(name, home, frames, split, year, listed)
-    read = read_sequences(frames, masks, names, BINARY if year == 2016 else None)
-    if year == 2017 and masks is not None and "2016" in masks.parent.name:
-        notes.append("masks are those of DAVIS-2016, with one object each")
+    names, notes = _names(name, home, frames, split, lists, listed)
+    read = read_sequences(frames, masks, names, meaning)
+    if kinds == _MASKS and masks is not None and masks.parent.name != kinds[0] and given is None:
+        notes.append(f"there is no folder {kinds[0]}; masks are read from {printable(masks.parent.name)}")
     return Table(
         name,
         {"val": "test"}.get(split, split),
@@ -89,16 +99,18 @@ def sequence_names(path: Path) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def find_list(home: Path, split: str, year: int = 2017) -> Path | None:
-    """The list of a split below ``home``'s ``ImageSets``."""
-    places = (home / "ImageSets" / folder / f"{split}.txt" for folder in _LIST_FOLDERS[year])
+def find_list(home: Path, split: str, lists: tuple[str, ...] = LIST_FOLDERS) -> Path | None:
+    """The list of a split in one of the folders ``lists`` below ``home``'s ``ImageSets``."""
+    places = (home / "ImageSets" / folder / f"{split}.txt" for folder in lists)
     return next((path for path in places if path.is_file()), None)
 
 
-def _names(name: str, home: Path, frames: Path, split: str, year: int, given: Path | None) -> tuple[list[str], list[str]]:
+def _names(
+    name: str, home: Path, frames: Path, split: str, folders: tuple[str, ...], given: Path | None
+) -> tuple[list[str], list[str]]:
     if given is not None:
         return sequence_names(given), []
-    lists = {part: path for part in LISTS if (path := find_list(home, part, year)) is not None}
+    lists = {part: path for part in LISTS if (path := find_list(home, part, folders)) is not None}
     there = subfolders(frames)
     if split == "all":
         named = dict.fromkeys(n for path in lists.values() for n in sequence_names(path))
@@ -109,7 +121,7 @@ def _names(name: str, home: Path, frames: Path, split: str, year: int, given: Pa
         return [n for n in named if n in there] or list(named), notes
     if split not in lists:
         raise DatasetError(
-            f"{name}: there is no list {year}/{split}.txt in {printable(home / 'ImageSets')}; name a list with"
+            f"{name}: there is no list {folders[0]}/{split}.txt in {printable(home / 'ImageSets')}; name a list with"
             f" --annotation, or take all {len(there)} sequences with split 'all'"
         )
     return sequence_names(lists[split]), []

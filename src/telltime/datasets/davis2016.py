@@ -11,15 +11,18 @@ Everything but 0 is the object, so that masks of DAVIS-2017 are read too. ``test
 
 from pathlib import Path
 
-from telltime.datasets.davis import load_year
+from telltime.datasets.davis import load_lists
+from telltime.datasets.masks import BINARY
 from telltime.datasets.record import Table
 
 NAME = "davis2016"
 FOLDS = (None,)
 SPLITS = ("train", "test")
 PUBLISHED = {"train": 30, "val": 20, "all": 50}
+_MASKS = ("Annotations_2016", "Annotations", "Annotations_unsupervised")
 
 
 def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str | Path | None = None) -> Table:
     """One split of DAVIS-2016; see :func:`telltime.datasets.davis.load`."""
-    return load_year(NAME, 2016, PUBLISHED, Path(root), split, annotation)
+    lists = ("2016", "480p", "1080p", ".")
+    return load_lists(NAME, Path(root), split, annotation, lists, _MASKS, BINARY, PUBLISHED)

@@ -88,9 +88,7 @@ def split_folders(name: str, root: Path, split: str) -> list[Path]:
     return [halves[half] for half in wanted]
 
 
-def read_split(
-    name: str, home: Path, split: str, meaning: Any = None, objects: str = "instances"
-) -> Sequences:
+def read_split(name: str, home: Path, split: str, meaning: Any = None, objects: str = "instances") -> Sequences:
     """The videos of one folder: those on its list of the split, if it has lists as DAVIS has them, or all."""
     frames, masks = (resolution(home / kind) for kind in ("JPEGImages", "Annotations"))
     listed = find_list(home, "train" if split == "train" else "val") if split != "all" else None
@@ -152,9 +150,7 @@ def _table(root: Path, split: str, places: list[Path], told: Mapping[Path, Objec
             for video, objects in told[home].items()
         }
         parts.append(read_split(NAME, home, split, meaning, "classes"))
-    return replace(
-        table_of(NAME, root, split, parts, _published(root, split)), classes=("background", *categories)
-    )
+    return replace(table_of(NAME, root, split, parts, _published(root, split)), classes=("background", *categories))
 
 
 def _published(root: Path, split: str) -> int | None:
