@@ -129,7 +129,7 @@ def test_files_without_a_whole_backbone_are_refused() -> None:
         dense_parts({"conv1.weight": torch.zeros(3)})
     with pytest.raises(CheckpointError, match="no state_dict of tensors"):
         dense_parts({"epoch": 3})
-    with pytest.raises(CheckpointError, match="lacks norm.weight"):
+    with pytest.raises(CheckpointError, match=r"lacks norm\.weight"):
         dense_parts({key: value for key, value in vit().items() if key != "norm.weight"})
     with pytest.raises(CheckpointError, match="several backbones"):
         dense_parts(below("first.", vit()) | below("second.", vit()))

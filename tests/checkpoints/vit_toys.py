@@ -1,5 +1,7 @@
 """Small transformers under the names and in the layouts that published files have."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -53,7 +55,7 @@ def head(seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     sizes = [DIM, 32, 32, 24, 16]
     made = {}
-    for i, (before, after) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (before, after) in enumerate(pairwise(sizes)):
         made[f"{2 * i}.weight"] = torch.randn(after, before, generator=generator)
         made[f"{2 * i}.bias"] = torch.randn(after, generator=generator)
     return made
