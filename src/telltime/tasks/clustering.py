@@ -32,7 +32,7 @@ from telltime.features.kmeans import FAISS_POINTS, centroids, drawn_places, near
 from telltime.features.principal import ScaledComponents
 from telltime.features.spool import Spool
 from telltime.metrics.segmentation import MATCHINGS, PROTOCOLS, Matched, confusion, matched_iou
-from telltime.tasks.dense import Pictures, describe_encoder, describe_masks, label_names, masked, of_instances
+from telltime.tasks.dense import Pictures, describe_encoder, describe_masks, label_names, masked, of_instances, things
 from telltime.tasks.measuring import Reading, partial_notes
 from telltime.tasks.result import Result
 
@@ -118,8 +118,8 @@ def clustering(
 ) -> Result:
     """Matched IoU of clusters.
 
-    Metrics: ``miou`` (mean over labels, then over what was clustered), ``miou_foreground`` (without label 0),
-    ``clusters`` (mean number), and of several seeds ``miou_std``.
+    Metrics: ``miou`` (mean over labels, then over what was clustered), ``miou_foreground`` (without label 0, where there
+    are others), ``clusters`` (mean number), and of several seeds ``miou_std``.
 
     Args:
         preset: which preset the settings come from, for the result.
@@ -145,7 +145,7 @@ def clustering(
         records=run.records,
         dropped=reading.policy.dropped,
         seconds=time.monotonic() - started,
-        details=run.details | pictures.details() | {"notes": [*partial_notes([table]), *run.notes()]},
+        details=run.details | pictures.details() | things(there) | {"notes": [*partial_notes([table]), *run.notes()]},
     )
 
 
@@ -194,9 +194,9 @@ class _Run:
             means.append(self._group(held))
         means = [each for each in means if len(each)]
         if not means:
-            return {"miou": 0.0, "miou_foreground": 0.0, "clusters": 0.0}
+            return {"miou": 0.0, "clusters": 0.0}
         if self.settings.by_group:
-            means = [each.mean(0, keepdims=True) for each in means]
+            means = [np.nanmean(each, 0, keepdims=True) for each in means]
         return _metrics(np.concatenate(means))
 
     def _group(self, clips: Sequence[Seen]) -> np.ndarray:
@@ -289,7 +289,7 @@ class _Run:
     def _score(self, counts: np.ndarray) -> tuple[Matched, tuple[float, float]]:
         matched = matched_iou(counts, self.settings.matching)
         front = matched.iou[matched.labels != 0]
-        return matched, (matched.mean, float(front.mean()) if len(front) else 0.0)
+        return matched, (matched.mean, float(front.mean()) if len(front) else np.nan)
 
     def _present(self, labels: np.ndarray) -> np.ndarray:
         present = np.unique(labels)
@@ -311,7 +311,10 @@ class _Run:
 
 
 def _metrics(scores: np.ndarray) -> dict[str, float]:
-    """Means of ``[units, seeds, 3]``."""
-    mean = scores.mean((0, 1))
-    spread = {"miou_std": float(scores[..., 0].mean(0).std())} if scores.shape[1] > 1 else {}
-    return {"miou": float(mean[0]), "miou_foreground": float(mean[1]), "clusters": float(mean[2])} | spread
+    """Means of ``[units, seeds, 3]``; units of background alone have no score of the foreground."""
+    miou, front, clusters = np.moveaxis(scores, -1, 0)
+    front = front[~np.isnan(front)]
+    found = {"miou": float(miou.mean()), "clusters": float(clusters.mean())}
+    if len(front):
+        found["miou_foreground"] = float(front.mean())
+    return found | ({"miou_std": float(miou.mean(0).std())} if scores.shape[1] > 1 else {})

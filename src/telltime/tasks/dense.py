@@ -8,8 +8,8 @@ from torch import Tensor
 
 from telltime.backbones.dense import DenseEncoder
 from telltime.checkpoints.build import digest_of
-from telltime.datasets.masks import VOID
 from telltime.datasets.record import DatasetError, Record, Table
+from telltime.features.dense import is_picture
 from telltime.tasks.measuring import describe_data
 
 SHOWN = 8
@@ -48,6 +48,11 @@ def masked(table: Table) -> Table:
 def of_instances(table: Table) -> bool:
     """Whether labels are objects of single videos rather than classes of the data set."""
     return any(record.masks is not None and record.masks.objects == "instances" for record in table.records)
+
+
+def things(table: Table) -> dict[str, str]:
+    """For ``Result.details``: what its records are called."""
+    return {"things": "picture" if all(is_picture(record) for record in table.records) else "video"}
 
 
 def label_names(table: Table, labels: Sequence[int]) -> list[str]:
@@ -89,4 +94,4 @@ class Pictures:
 
     def details(self) -> dict[str, Any]:
         """For ``Result.details``."""
-        return {"segmented": self.kept, "void": VOID}
+        return {"segmented": self.kept}
