@@ -41,9 +41,10 @@ def test_what_is_drawn_depends_on_seed_epoch_and_record_alone():
     crops = Crops((0.5, 2.0), flip=0.5, jitter=0.1)
     one, two = (crops.of(1, 2, 24, 24)(RECORD, frames, rows)[0] for _ in range(2))
     assert torch.equal(one, two)
-    others = crops.of(1, 3, 24, 24)(RECORD, frames, rows)[0], crops.of(1, 2, 24, 24)(
-        Record("two", RECORD.path), frames, rows
-    )[0]
+    others = (
+        crops.of(1, 3, 24, 24)(RECORD, frames, rows)[0],
+        crops.of(1, 2, 24, 24)(Record("two", RECORD.path), frames, rows)[0],
+    )
     assert not any(torch.equal(one, other) for other in others)
 
 

@@ -58,9 +58,7 @@ def test_what_does_not_fit_is_told():
 
 def test_shares_of_a_place_are_its_pixels():
     labels = torch.tensor([[[0, 1, 2, 2], [1, 1, 2, 255]]], dtype=torch.uint8)
-    torch.testing.assert_close(
-        shares_of(labels, (1, 2), 3)[0, 0], torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.0, 0.75]])
-    )
+    torch.testing.assert_close(shares_of(labels, (1, 2), 3)[0, 0], torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.0, 0.75]]))
     with pytest.raises(ValueError, match="do not divide"):
         shares_of(labels, (2, 3), 3)
     with pytest.raises(ValueError, match="found 2"):

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from telltime.backbones.attention_mask import attention_mask
 from telltime.backbones.dense import DenseEncoder
+from telltime.checkpoints.errors import CheckpointError
 from telltime.datasets.masks import VOID
 from telltime.datasets.record import DatasetError, Record, Table
 from telltime.features.crops import nearest as nearest_pixels
@@ -159,11 +160,12 @@ def foreground(
 
     Raises:
         DatasetError: a split has no masks, or nothing of it could be read.
-        ValueError: the network has no class token to attend with.
+        CheckpointError: the network has no class token to attend with.
     """
     started, settings, how = time.monotonic(), settings or ForegroundSettings(), reading or Reading()
     train, test = masked(train), masked(test)
     encoder = encoder.to(how.place()).eval()
+    _check_attention(encoder, settings.size, name)
     pictures = Pictures([record.id for record in test.records])
     shared = ScaledComponents(settings.components) if settings.joint else None
     with Spool() as first, Spool() as second:
@@ -216,6 +218,15 @@ def foreground(
     )
 
 
+def _check_attention(encoder: DenseEncoder, size: int, name: str | None) -> None:
+    """Say at once what would only come after a batch was read."""
+    try:
+        with torch.inference_mode():
+            encoder.attention(encoder.mean.new_zeros(1, 3, size, size))
+    except ValueError as error:
+        raise CheckpointError(f"{name or encoder.name} cannot tell foreground: {error}") from None
+
+
 def _read(
     split: _Split, encoder: DenseEncoder, settings: ForegroundSettings, how: Reading, pictures: Pictures, seed: int
 ) -> None:
@@ -232,7 +243,7 @@ def _read(
         assert seen.frames is not None
         split.learned.add(seen.grid.permute(0, 2, 3, 1).flatten(0, 2).cpu())
         split.spool.append(seen.grid.to("cpu", torch.float16).numpy())
-        attention.append(attention_mask(seen.attention, settings.share).cpu().numpy().astype(bool))
+        attention.append(attention_mask(seen.attention, settings.share)[:, 0].cpu().numpy())
         labels.append(seen.labels)
         if pictures.wants(seen.record):
             split.shown.append((seen.record, slice(count, count + len(seen.labels)), seen.frames.numpy()))
