@@ -1,7 +1,9 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,6 +52,12 @@ def test_what_is_drawn_depends_on_seed_epoch_and_record_alone():
 
 def test_no_labels_are_none():
     assert Crops((0.5, 1.0)).of(0, 0, (8, 12), None)(RECORD, positions()[0], None)[1] is None
+
+
+@pytest.mark.parametrize(("old", "new"), [(28, 100), (14, 112), (100, 28), (500, 448), (7, 7)])
+def test_nearest_is_torchs(old, new):
+    row = torch.arange(old, dtype=torch.float32).view(1, 1, 1, old)
+    np.testing.assert_array_equal(nearest(row[0, 0].numpy(), (1, new))[0], F.interpolate(row, (1, new))[0, 0, 0])
 
 
 def test_nearest_takes_the_top_left_pixel():

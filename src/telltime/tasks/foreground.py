@@ -21,7 +21,7 @@ one count of pixels by picture and cluster.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,7 @@ from telltime.metrics.foreground import (
 from telltime.metrics.segmentation import confusion, matched_iou
 from telltime.tasks.dense import (
     Pictures,
+    called,
     describe_encoder,
     describe_masks,
     deviation,
@@ -175,10 +176,9 @@ def foreground(
         )
         for split in (learning, asked):
             _read(split, encoder, settings, how, pictures, seed)
-        for split in (learning, asked):
-            split.grid = torch.cat([split.learned.grid(torch.from_numpy(block).float()) for block in split.spool])
+        both = _reduced(learning, asked)
         told = how.told("clustering")
-        _cluster(learning, asked, settings)
+        _cluster(learning, asked, both, settings)
         if told is not None:
             told(1, 2)
         known = _counts(learning, settings)
@@ -202,7 +202,7 @@ def foreground(
         notes.append("Labels are objects of single videos, yet miou matches them over all: read jaccard.")
     return Result(
         task="foreground",
-        protocol=_protocol(settings),
+        protocol=called(settings, PRESETS),
         metrics={
             **{key: value for key, value in scores.items() if not np.isnan(value)},
             "miou": miou,
@@ -210,7 +210,7 @@ def foreground(
             "foreground_share": float(cut.mean()),
         },
         model=describe_encoder(encoder, settings.size, name),
-        data=describe_masks([train, test]) | {"settings": vars(settings)},
+        data=describe_masks([train, test]) | {"settings": asdict(settings)},
         records=asked.records,
         dropped=how.policy.dropped,
         seconds=time.monotonic() - started,
@@ -254,12 +254,27 @@ def _read(
     split.attention, split.labels = np.concatenate(attention), np.concatenate(labels)
 
 
-def _cluster(learning: _Split, asked: _Split, settings: ForegroundSettings) -> None:
+def _reduced(learning: _Split, asked: _Split) -> Tensor:
+    """Components of both splits one after the other, float16 ``[n, D, h, w]``; either split has its part."""
+    counts = [len(split.labels) for split in (learning, asked)]
+    both = torch.empty(0)
+    at = 0
+    for split in (learning, asked):
+        for block in split.spool:
+            grid = split.learned.grid(torch.from_numpy(block).float())
+            if not at:
+                both = torch.empty(sum(counts), *grid.shape[1:], dtype=torch.float16)
+            both[at : at + len(grid)] = grid
+            at += len(grid)
+    learning.grid, asked.grid = both.split(counts)
+    return both
+
+
+def _cluster(learning: _Split, asked: _Split, both: Tensor, settings: ForegroundSettings) -> None:
     """Cluster of every place of both splits, uint16 ``[n, h, w]``."""
-    groups = [[learning, asked]] if settings.joint else [[learning], [asked]]
-    for group in groups:
-        every = torch.cat([split.grid for split in group]) if len(group) > 1 else group[0].grid
-        size = (int(every.shape[2]), int(every.shape[3]))
+    size = (int(both.shape[2]), int(both.shape[3]))
+    groups = [(both, [learning, asked])] if settings.joint else [(learning.grid, [learning]), (asked.grid, [asked])]
+    for every, group in groups:
         points = drawn_places(every, size, settings.points * settings.k, 1, smooth=False)
         if settings.spherical:
             points = torch.nn.functional.normalize(points, dim=1)
@@ -327,8 +342,3 @@ def _binary(labels: np.ndarray) -> np.ndarray:
 
 def _parts(count: int) -> Iterator[slice]:
     return (slice(start, start + _TOGETHER) for start in range(0, count, _TOGETHER))
-
-
-def _protocol(settings: ForegroundSettings) -> str:
-    known = [name for name, preset in PRESETS.items() if preset == settings]
-    return known[0] if known else f"own settings, {settings.k} clusters"
