@@ -77,6 +77,16 @@ def test_a_class_named_like_masks_stays_a_class(tmp_path: Path) -> None:
     assert (table.classes, len(table)) == (("hats", "masks"), 8)
 
 
+def test_many_videos_and_a_damaged_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telltime.datasets.found_masks.MANY", 2)
+    for i in range(6):
+        frames(tmp_path / f"JPEGImages/{i}", 2)
+        mask(tmp_path / f"Annotations/{i}/00000.png", [255] if i != 4 else [1, 255])
+    (tmp_path / "Annotations/0/00000.png").write_bytes(b"torn")
+    table = load("masked", tmp_path, "all")
+    assert [r.masks.meaning[255] for r in table.records if r.masks] == [255, 1, 1, 1, 255, 1]
+
+
 def test_what_is_not_used_is_said(tmp_path: Path) -> None:
     frames(tmp_path / "JPEGImages/a")
     frames(tmp_path / "JPEGImages/b")
