@@ -34,7 +34,7 @@ def check(
     Returns:
         A dict ready for JSON:
 
-        - ``name``, ``root``, ``kind`` (``"video"``, ``"photo"`` or ``"picture"``: what the key ``videos`` counts), ``ok``
+        - ``name``, ``root``, ``kind`` (``"video"``, ``"photo"`` or ``"picture"``: of what ``videos`` counts), ``ok``
           (no problem at all), ``classes`` (how many), ``layout`` (the module's description);
         - ``splits``: for each fold and split ``{split, fold, listed, present, missing, published, share, unreadable}``:
           ``missing`` names ids, ``share`` is present / published (``None`` without a published size), ``unreadable``

@@ -16,13 +16,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from telltime.datasets.masks import Masks
+from telltime.datasets.masks import AS_STORED, Masks
 from telltime.datasets.record import Record, Table
 from telltime.datasets.scan import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Scan, printable
 from telltime.datasets.sequences import MASK_SUFFIXES, listed, match, number, told_by_files
 from telltime.media.errors import MediaError
 from telltime.media.image import SUFFIXES
-from telltime.media.mask import read_mask
+from telltime.media.mask import NotAMask, read_mask
+
+MANY = 100
+"""Records whose masks are opened at least, where there are so many, to see whether 255 is an object in them."""
 
 _WORDS = "annotations?|masks?|labels?|gt|ground[ _-]?truth|segmentations?"
 _ROOT = re.compile(rf"(?:{_WORDS})(?:[ _-].*)?", re.IGNORECASE)
@@ -53,8 +56,9 @@ class Shelf:
             if (folder := by_path.get(record.path)) is not None:
                 files, left = _files(record, folder)
                 strays += [f"{printable(folder.name)}/{printable(name)}" for name in left]
-                record = replace(record, masks=Masks(files, told_by_files(files)) if files else None)
+                record = replace(record, masks=Masks(files) if files else None)
             records.append(record)
+        records = _told(records)
         notes = table.notes
         if strays:
             notes += (f"{len(strays)} mask{'s' * (len(strays) != 1)} of no frame not used, e.g. {strays[0]}",)
@@ -155,15 +159,30 @@ def _nearest(videos: list[str], top: str) -> str | None:
 
 
 def _hold_masks(folders: Iterable[Path]) -> bool:
-    """Whether a picture in one of the folders is a mask by what it holds: labels, not colours."""
+    """Whether the pictures in the folders are masks by what they hold: not where one shows colours of no label."""
+    there = False
     for folder in folders:
         for name in listed(folder, MASK_SUFFIXES)[:2]:
+            there = True
             try:
                 read_mask(folder / name)
+            except NotAMask:
+                return False
             except MediaError:
                 continue
             return True
-    return False
+    return there
+
+
+def _told(records: list[Record]) -> list[Record]:
+    """What the numbers of each record mean, by its own files; of many records, by those of some where they agree."""
+    masked = [record for record in records if record.masks]
+    step = max(1, len(masked) // MANY)
+    told = {r.id: told_by_files(r.masks.files) for r in masked[::step] if r.masks}
+    if len(kinds := set(told.values())) > 1:
+        told = {r.id: told_by_files(r.masks.files) for r in masked if r.masks}
+    usual = next(iter(kinds), AS_STORED)
+    return [replace(r, masks=replace(r.masks, meaning=told.get(r.id, usual))) if r.masks else r for r in records]
 
 
 def _files(record: Record, folder: Path) -> tuple[dict[int, Path], list[str]]:

@@ -33,7 +33,9 @@ def check_masks(records: list[Record]) -> dict[str, Any]:
     """
     if not any(record.masks for record in records):
         return {}
-    sizes, unreadable, empty, counts = [], [], [], []
+    sizes: list[dict[str, str]] = []
+    unreadable: list[dict[str, str]] = []
+    empty, counts = [], []
     files = void = 0
     for record in records:
         if not record.masks:

@@ -133,7 +133,9 @@ class _Frames:
 
 def _find(source: Path) -> tuple[list[tuple[Path, str]], _Frames]:
     """Files of annotations with their split, and the frames."""
-    annotations, loose, archives = [], {}, {}
+    annotations: list[tuple[Path, str]] = []
+    loose: dict[str, Path] = {}
+    archives: dict[str, Path] = {}
     for _, files in walk(source, []):
         for file in files:
             path = source / file

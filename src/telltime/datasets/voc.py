@@ -16,7 +16,7 @@ from pathlib import Path
 from telltime.datasets.lists import check_root, check_split, lines, look
 from telltime.datasets.masks import AS_STORED
 from telltime.datasets.pictures import read_pictures
-from telltime.datasets.record import DatasetError, Table
+from telltime.datasets.record import DatasetError, Record, Table
 from telltime.datasets.scan import printable
 
 NAME = "voc"
@@ -60,14 +60,18 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
     parts = [train, "val"] if split == "all" else [_list_name(split, lists)]
     if split == "all":
         parts = [part for part in parts if (lists / f"{part}.txt").is_file()] or parts
-    records, missing, notes = [], [], []
+    records: list[Record] = []
+    missing: list[str] = []
+    notes: list[str] = []
     for part in parts:
         path = given or lists / f"{part}.txt"
         if not path.is_file():
             raise DatasetError(f"{NAME}: there is no list {printable(path)}; name one with --annotation")
         names = list(dict.fromkeys(Path(line.split()[0]).stem for line in lines(path)))
         found, lacking, said = read_pictures(pictures, _masks(home, part), names, AS_STORED)
-        records, missing, notes = [*records, *found], [*missing, *lacking], [*notes, *said]
+        records += found
+        missing += lacking
+        notes += said
     if split == "train":
         notes.append(f"the train split is the list {parts[0]}")
     return Table(
