@@ -21,20 +21,18 @@ one count of pixels by picture and cluster.
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from telltime.backbones.attention_mask import attention_mask
 from telltime.backbones.dense import DenseEncoder
 from telltime.checkpoints.errors import CheckpointError
 from telltime.datasets.masks import VOID
-from telltime.datasets.record import DatasetError, Record, Table
+from telltime.datasets.record import Table
 from telltime.features.crops import nearest as nearest_pixels
-from telltime.features.dense import View, drawn_frames, see
 from telltime.features.kmeans import FAISS_POINTS, centroids, drawn_places, nearest
 from telltime.features.principal import ScaledComponents
 from telltime.features.spool import Spool
@@ -55,12 +53,11 @@ from telltime.tasks.dense import (
     called,
     describe_encoder,
     describe_masks,
-    deviation,
     masked,
     of_instances,
-    streaming,
     things,
 )
+from telltime.tasks.foreground_places import Places, cluster_places, read_places, reduce_places
 from telltime.tasks.measuring import Reading, partial_notes
 from telltime.tasks.result import Result
 
@@ -129,21 +126,6 @@ def settings_of(preset: str = "paper", **changes: Any) -> ForegroundSettings:
     return replace(PRESETS[preset], **changes)
 
 
-@dataclass
-class _Split:
-    """What is kept of a split: rows are frames."""
-
-    table: Table
-    learned: ScaledComponents
-    spool: Spool
-    grid: Tensor = field(default_factory=lambda: torch.empty(0))
-    attention: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
-    labels: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint8))
-    shown: list[tuple[Record, slice, np.ndarray]] = field(default_factory=list)
-    records: int = 0
-    clusters: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint16))
-
-
 def foreground(
     encoder: DenseEncoder,
     train: Table,
@@ -171,14 +153,14 @@ def foreground(
     shared = ScaledComponents(settings.components) if settings.joint else None
     with Spool() as first, Spool() as second:
         learning, asked = (
-            _Split(table, shared or ScaledComponents(settings.components), spool)
+            Places(table, shared or ScaledComponents(settings.components), spool)
             for table, spool in ((train, first), (test, second))
         )
         for split in (learning, asked):
-            _read(split, encoder, settings, how, pictures, seed)
-        both = _reduced(learning, asked)
+            read_places(split, encoder, settings, how, pictures, seed)
+        both = reduce_places(learning, asked)
         told = how.told("clustering")
-        _cluster(learning, asked, both, settings)
+        cluster_places(learning, asked, both, settings)
         if told is not None:
             told(1, 2)
         known = _counts(learning, settings)
@@ -227,63 +209,7 @@ def _check_attention(encoder: DenseEncoder, size: int, name: str | None) -> None
         raise CheckpointError(f"{name or encoder.name} cannot tell foreground: {error}") from None
 
 
-def _read(
-    split: _Split, encoder: DenseEncoder, settings: ForegroundSettings, how: Reading, pictures: Pictures, seed: int
-) -> None:
-    """Encode a split: its features are set aside, what else is small is kept."""
-    view = View(settings.size, settings.masks, deviation(encoder, split.table), attention=True, shown=True)
-    attention: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    count = 0
-    given = how.told(f"{split.table.split}: features")
-    choose = drawn_frames(settings.frames, seed)
-    for seen in see(encoder, split.table.records, view, choose, **streaming(how), progress=given):
-        assert seen.labels is not None
-        assert seen.attention is not None
-        assert seen.frames is not None
-        split.learned.add(seen.grid.permute(0, 2, 3, 1).flatten(0, 2).cpu())
-        split.spool.append(seen.grid.to("cpu", torch.float16).numpy())
-        attention.append(attention_mask(seen.attention, settings.share)[:, 0].cpu().numpy())
-        labels.append(seen.labels)
-        if pictures.wants(seen.record):
-            split.shown.append((seen.record, slice(count, count + len(seen.labels)), seen.frames.numpy()))
-        count += len(seen.labels)
-        split.records += 1
-    if not split.records:
-        raise DatasetError(f"not one of {len(split.table)} {split.table.split} records with masks could be read")
-    split.attention, split.labels = np.concatenate(attention), np.concatenate(labels)
-
-
-def _reduced(learning: _Split, asked: _Split) -> Tensor:
-    """Components of both splits one after the other, float16 ``[n, D, h, w]``; either split has its part."""
-    counts = [len(split.labels) for split in (learning, asked)]
-    both = torch.empty(0)
-    at = 0
-    for split in (learning, asked):
-        for block in split.spool:
-            grid = split.learned.grid(torch.from_numpy(block).float())
-            if not at:
-                both = torch.empty(sum(counts), *grid.shape[1:], dtype=torch.float16)
-            both[at : at + len(grid)] = grid
-            at += len(grid)
-    learning.grid, asked.grid = both.split(counts)
-    return both
-
-
-def _cluster(learning: _Split, asked: _Split, both: Tensor, settings: ForegroundSettings) -> None:
-    """Cluster of every place of both splits, uint16 ``[n, h, w]``."""
-    size = (int(both.shape[2]), int(both.shape[3]))
-    groups = [(both, [learning, asked])] if settings.joint else [(learning.grid, [learning]), (asked.grid, [asked])]
-    for every, group in groups:
-        points = drawn_places(every, size, settings.points * settings.k, 1, smooth=False)
-        if settings.spherical:
-            points = torch.nn.functional.normalize(points, dim=1)
-        means = centroids(points, settings.k, settings.iterations, settings.restarts, 1, settings.spherical)
-        for split in group:
-            split.clusters = nearest(split.grid, means, size, smooth=False)
-
-
-def _counts(split: _Split, settings: ForegroundSettings) -> ClusterCounts:
+def _counts(split: Places, settings: ForegroundSettings) -> ClusterCounts:
     """Pixels of the masks by frame and cluster."""
     parts = []
     for rows in _parts(len(split.labels)):
@@ -301,7 +227,7 @@ def _as_truth(counts: ClusterCounts) -> ClusterCounts:
     return replace(counts, foreground=counts.attended, truth=counts.attended.sum(1))
 
 
-def _border(split: _Split, chosen: np.ndarray, settings: ForegroundSettings) -> float:
+def _border(split: Places, chosen: np.ndarray, settings: ForegroundSettings) -> float:
     """Boundary F, mean over frames; NaN when no frame has one."""
     found = nearest_pixels(chosen[split.clusters], split.labels.shape[1:])
     if settings.background_border:
@@ -309,7 +235,7 @@ def _border(split: _Split, chosen: np.ndarray, settings: ForegroundSettings) -> 
     return mean_bfscore(_binary(split.labels) == 1, found, settings.border, missed=0.0)
 
 
-def _objects(split: _Split, chosen: np.ndarray, settings: ForegroundSettings) -> float:
+def _objects(split: Places, chosen: np.ndarray, settings: ForegroundSettings) -> float:
     """mIoU of what was cut out, clustered over all frames; the background's features are 0."""
     labels = np.unique(split.labels)
     k = settings.classes or int((labels != VOID).sum())
@@ -326,7 +252,7 @@ def _objects(split: _Split, chosen: np.ndarray, settings: ForegroundSettings) ->
     return matched_iou(counts).mean
 
 
-def _masked(split: _Split, cut: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
+def _masked(split: Places, cut: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
     """Features ``[n, C, h, w]`` and what of them was cut out, ``[n, 1, h, w]``."""
     at = 0
     for block in split.spool:
