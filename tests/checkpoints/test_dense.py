@@ -164,6 +164,8 @@ def test_a_published_file_gives_the_network_asked_for(tmp_path: Path, which: str
     assert found.meta["which"] == which
     assert any(note.startswith("left out:") for note in found.meta["notes"])
     torch.save(expected, tmp_path / "plain.pth")
+    with pytest.raises(CheckpointError, match="is an image transformer, no model of clips"):
+        load_model(tmp_path / "plain.pth")
     assert torch.equal(features(found.encoder), features(load_dense(tmp_path / "plain.pth")))
 
 
