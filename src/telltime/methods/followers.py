@@ -79,7 +79,7 @@ class PlaceQueue(nn.Module):
     @torch.no_grad()
     def push(self, rows: Tensor, count: int) -> None:
         """Put ``count`` of ``rows`` ``[n, dim]``, drawn without replacement, in front; the oldest go."""
-        rank, world = _processes()
+        _, world = _processes()
         count = min(count, self.size // world, len(rows))
         chosen = torch.randperm(len(rows))[:count].to(rows.device, non_blocking=True)
         new = all_rows(rows[chosen].to(self.rows))

@@ -31,8 +31,8 @@ from telltime.views.timet_reader import TimeTReader
 class TimeT(Branch):
     """Time-tuning of an image network's places.
 
-    Over several processes assignments are those of the whole batch, so that the loss and the averaged gradient are
-    those of one process.
+    Over several processes assignments are those of the whole batch, so that with equal shares of it the mean loss and
+    gradient are those of one process.
 
     Args:
         encoder: pictures to grids of features; its ``tuned`` names say what learns.

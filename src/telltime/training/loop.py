@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from telltime.clips.loader import worker_death
-from telltime.methods.method import Batch
+from telltime.methods.method import Batch, Paced
 from telltime.training import devices, optim
 from telltime.training.errors import TrainingError
 from telltime.training.interrupt import Stop, polite_stop
@@ -101,6 +101,7 @@ class _Loop:
         self.keeper = Keeper(run, method, optimiser, schedule, export, main, len(loader))
         self.base = [float(group["lr"]) for group in optimiser.param_groups]
         self.lr = self.base[0]
+        self.decay = [float(group.get("weight_decay", 0.0)) for group in optimiser.param_groups]
         self.steps = -(-len(loader) // settings.accumulate)
         self.counts = {"videos": 0, "clips": 0, "waited": 0.0}
         self.clock = time.perf_counter()
@@ -113,6 +114,8 @@ class _Loop:
         if self.steps == 0:
             raise TrainingError("there is not one batch to train on")
         self.method.train()
+        if isinstance(self.method, Paced):
+            self.method.set_length(self.steps * self.settings.epochs)
         devices.place(self.method, self.device)
         if self.settings.compile:
             self.method.compile()
@@ -191,8 +194,10 @@ class _Loop:
 
     def _step(self, group: list[tuple[int, Batch]]) -> None:
         where = At(self.at.epoch, self.at.batch // self.settings.accumulate, self.steps, self.settings.epochs)
-        for base, param_group in zip(self.base, self.optimiser.param_groups, strict=True):
+        for base, decay, param_group in zip(self.base, self.decay, self.optimiser.param_groups, strict=True):
             param_group["lr"] = self.schedule.lr(base, where)
+            if decay:
+                param_group["weight_decay"] = self.schedule.weight_decay(decay, where)
         self.lr = self.optimiser.param_groups[0]["lr"]
         for count, (number, batch) in enumerate(group, 1):
             self._seed(number)

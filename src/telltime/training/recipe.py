@@ -44,6 +44,7 @@ class Options:
         batch_size: videos in a batch, over all processes.
         drop_last: leave out the last batch of an epoch when it is smaller.
         decay_norms: whether weight decay also acts on biases and the scales of norms.
+        rates: shares of the learning rate for parameters whose names begin alike, such as ``{encoder: 0.1}``.
         workers: processes that read videos; changes nothing but the speed.
 
     The rest is described at :class:`telltime.training.loop.Settings`.
@@ -58,6 +59,7 @@ class Options:
     accumulate: int = 1
     clip_norm: float | None = None
     decay_norms: bool = True
+    rates: dict[str, float] = field(default_factory=dict)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     compile: bool = False
     fsdp: bool = False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from telltime.backbones.dense import DenseEncoder
 from telltime.checkpoints.dense_model import tuned
@@ -23,7 +24,7 @@ from telltime.training.build import Recipe, Resolved
 from telltime.training.errors import RecipeError
 from telltime.training.keeper import Export
 from telltime.training.loop import fit
-from telltime.training.optim import parameter_groups
+from telltime.training.optim import parameter_groups, scale_rates
 from telltime.training.progress import Board, Lines, Several, Sink
 from telltime.training.recipe import FREE_ON_RESUME, Tree, differences
 from telltime.training.run import Run
@@ -71,7 +72,7 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
         trained = fit(
             recipe.method,
             opened.loader,
-            recipe.optimiser(parameter_groups(recipe.method, recipe.decay_norms)),
+            _optimiser(recipe),
             recipe.schedule,
             settings(recipe),
             run,
@@ -85,6 +86,14 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
     finally:
         sinks.close()
     return Outcome(trained, opened.videos, len(table.missing) + opened.missing, policy.dropped, opened.next)
+
+
+def _optimiser(recipe: Recipe) -> Optimizer:
+    try:
+        groups = parameter_groups(recipe.method, recipe.decay_norms, recipe.rates)
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
+    return scale_rates(recipe.optimiser(groups))
 
 
 def _opened(recipe: Recipe, table: Table, run: Run, policy: BadMedia, accelerator: "Accelerator", sink: Sink) -> Opened:
