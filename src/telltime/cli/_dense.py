@@ -40,7 +40,7 @@ def _clustering(asked: Asked) -> "Result":
     from telltime.tasks.clustering import clustering, settings_of
 
     options = ("size", "masks", "per", "k", "matching", "frames", "points", "seeds")
-    task, preset = asked.args.task, asked.args.preset or "paper"
+    task, preset = asked.args.task, asked.args.preset or PRESETS[asked.args.task][0]
     settings = settings_of(task, preset, **asked.given(*options))
     table = asked.load(asked.args.split or "test")
     said = {"task": task, "preset": preset, "name": asked.args.model, "seed": asked.args.seed}
@@ -56,6 +56,9 @@ MEASURES: dict[str, Callable[[Asked], "Result"]] = {
 TASKS = tuple(MEASURES)
 
 _CLUSTERS = ("clustering", "overclustering")
+PRESETS: dict[str, tuple[str, ...]] = dict.fromkeys(_CLUSTERS, ("paper", "leopart", "published"))
+"""Names that ``--preset`` takes, by task; the first is what is taken without one."""
+
 OPTIONS: dict[str, tuple[str, ...]] = {
     "preset": TASKS,
     "size": TASKS,
@@ -75,8 +78,12 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what only these tasks take."""
-    own = parser.add_argument_group("of dense tasks", "DATA has masks: davis, youtube-vos, mose, visor, voc, masked ...")
-    own.add_argument("--preset", metavar="NAME", help="settings by name: paper (default), leopart, published")
+    own = parser.add_argument_group(
+        "of dense tasks", "their data have masks: davis, youtube-vos, voc, masked and others"
+    )
+    own.add_argument(
+        "--preset", metavar="NAME", help="settings by name: of clustering paper (default), leopart or published"
+    )
     own.add_argument("--size", type=whole_number(1), metavar="PX", help="side of the frames that are encoded")
     own.add_argument(
         "--position", choices=("published", "size"), help="how a transformer's positions are brought to other grids"
@@ -98,8 +105,11 @@ def check(args: argparse.Namespace) -> None:
     """Options that do not go together are an error of the command line."""
     for option, tasks in OPTIONS.items():
         if args.task not in tasks and getattr(args, option) is not None:
-            listed = ", ".join(tasks) if tasks != TASKS else "dense tasks"
+            listed = ", ".join(tasks) if tasks is not TASKS else "dense tasks"
             args.usage_error(f"--{option.replace('_', '-')} goes with {listed}, not with {args.task}")
+    if args.preset is not None and args.preset not in PRESETS.get(args.task, ()):
+        known = ", ".join(PRESETS.get(args.task, ()))
+        args.usage_error(f"--preset of {args.task} is one of {known}, not {args.preset}")
     if args.task in TASKS and args.fraction:
         args.usage_error(f"--fraction goes with tasks that train on labels of whole videos, not with {args.task}")
 

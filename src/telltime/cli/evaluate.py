@@ -12,9 +12,18 @@ if TYPE_CHECKING:
     from telltime.datasets.record import Table
     from telltime.tasks.result import Result
 
-SUMMARY = "score a model by linear probe, fine-tuning, neighbours, retrieval, time of day, scenes, segmentation and others"
+SUMMARY = "score a model by linear probe, fine-tuning, neighbours, retrieval, time, scenes, segmentation and others"
 
-TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness", "video-retrieval", *_time.TASKS, "scenes", *_dense.TASKS)
+TASKS = (
+    "linear",
+    "finetune",
+    "neighbours",
+    "temporal-distinctness",
+    "video-retrieval",
+    *_time.TASKS,
+    "scenes",
+    *_dense.TASKS,
+)
 
 EXAMPLES = """\
 tasks:
