@@ -23,7 +23,7 @@ from telltime.training import devices
 from telltime.training.build import Recipe, Resolved
 from telltime.training.errors import RecipeError
 from telltime.training.keeper import Export
-from telltime.training.loop import fit
+from telltime.training.loop import Validate, fit
 from telltime.training.optim import parameter_groups, scale_rates
 from telltime.training.progress import Board, Lines, Several, Sink
 from telltime.training.recipe import FREE_ON_RESUME, Tree, differences
@@ -66,6 +66,7 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
     if run.main:
         policy.missing(table.missing, table.root)
     meta = {"recipe": resolved.name, "data": table.name}
+    table, validate = _validation(recipe, table, accelerator)
     opened = _opened(recipe, table, run, policy, accelerator, sink)
     sinks = Several(sink, Lines(run.metrics), *([Board(run.folder)] if board else []))
     try:
@@ -80,12 +81,28 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
             export=exporter(recipe.method, meta, opened.save),
             sink=sinks,
             dropped=lambda: policy.dropped,
+            validate=validate,
         )
         if trained.ended != "stopped":
             opened.finish()
     finally:
         sinks.close()
     return Outcome(trained, opened.videos, len(table.missing) + opened.missing, policy.dropped, opened.next)
+
+
+def _validation(recipe: Recipe, table: Table, accelerator: "Accelerator") -> tuple[Table, Validate | None]:
+    """What is left to train on, and what looks at the method on the rest."""
+    validator = recipe.validation
+    if validator is None:
+        return table, None
+    table, held = validator.split(table, recipe.seed)
+
+    def validate(epoch: int) -> dict[str, float]:
+        if not validator.due(epoch, recipe.epochs):
+            return {}
+        return validator(recipe.method, held, recipe.seed, accelerator.device)
+
+    return table, validate
 
 
 def _optimiser(recipe: Recipe) -> Optimizer:
