@@ -24,7 +24,7 @@ class Written(NamedTuple):
     """How to use a written file with timm alone.
 
     Attributes:
-        lines: of Python, after ``import timm``.
+        lines: of Python.
         mean, std: of RGB in 0..1, which pictures are shifted by and divided by.
     """
 
@@ -70,6 +70,7 @@ def timm_lines(encoder: DenseEncoder, path: Path) -> tuple[str, ...]:
         with torch.device("meta"):
             made: Any = timm.models.VisionTransformer(**arguments)
         lines: tuple[str, ...] = (
+            "import timm",
             f"model = timm.models.VisionTransformer({_spelt(arguments)})",
             f'timm.models.load_checkpoint(model, "{path}")',
         )
@@ -79,7 +80,7 @@ def timm_lines(encoder: DenseEncoder, path: Path) -> tuple[str, ...]:
         with torch.device("meta"):
             made = timm.create_model(name, num_classes=0, **size)
         given = f", {_spelt(size)}" if size else ""
-        lines = (f'model = timm.create_model("{name}", num_classes=0{given}, checkpoint_path="{path}")',)
+        lines = ("import timm", f'model = timm.create_model("{name}", num_classes=0{given}, checkpoint_path="{path}")')
     check_fits(made, encoder.network.state_dict(), f"the encoder {encoder.name}")
     return lines
 

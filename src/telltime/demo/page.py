@@ -100,7 +100,9 @@ def last_screen(walk: Walk, report: Path) -> str:
         lines += [f"  {words}" for words in _clocks(walk.times)]
     if walk.segments:
         before, after = (100 * walk.segments.miou[name] for name in (BEFORE, AFTER))
-        lines.append(f"masks of unseen drawn footage without labels: mIoU {before:.1f} % -> {after:.1f} % by tuning on time")
+        lines.append(
+            f"masks of unseen drawn footage without labels: mIoU {before:.1f} % -> {after:.1f} % by tuning on time"
+        )
     lines += ["", f"the whole story, with pictures: {report}", "", "next, on your own videos:"]
     return "\n".join([*lines, *(f"  {command}" for command in NEXT)])
 
