@@ -47,8 +47,9 @@ def test_a_published_transformer_goes_to_timm_and_comes_back(
     assert written.std == pytest.approx((0.229, 0.224, 0.225))
 
 
-def test_the_embedded_network_goes_to_timm_and_comes_back(tmp_path: Path) -> None:
-    encoder = load_dense()
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_embedded_network_goes_to_timm_and_comes_back(tmp_path: Path, deep: bool) -> None:
+    encoder = DenseEncoder(deep=deep)
     written = write_timm_file(encoder, tmp_path / "lite.safetensors")
     assert len(written.lines) == 2
     model = as_told(written.lines)

@@ -76,10 +76,10 @@ def timm_lines(encoder: DenseEncoder, path: Path) -> tuple[str, ...]:
         )
     else:
         name = _OURS.get(encoder.name, encoder.name)
-        size = _other_size(encoder, name)
+        more = _other_size(encoder, name) | ({"output_stride": encoder.stride} if encoder.deep else {})
         with torch.device("meta"):
-            made = timm.create_model(name, num_classes=0, **size)
-        given = f", {_spelt(size)}" if size else ""
+            made = timm.create_model(name, num_classes=0, **more)
+        given = f", {_spelt(more)}" if more else ""
         lines = ("import timm", f'model = timm.create_model("{name}", num_classes=0{given}, checkpoint_path="{path}")')
     check_fits(made, encoder.network.state_dict(), f"the encoder {encoder.name}")
     return lines
