@@ -23,6 +23,8 @@ from telltime.training.run import Run
 from telltime.training.schedules import At, Schedule
 from telltime.training.settings import Batches, Counted, Loader, Settings, Trained, clips, items
 
+Validate = Callable[[int], dict[str, float]]
+
 __all__ = ["Batches", "Export", "Loader", "Settings", "Trained", "fit"]
 
 
@@ -38,6 +40,7 @@ def fit(
     export: Export | None = None,
     sink: Sink | None = None,
     dropped: Callable[[], int] = lambda: 0,
+    validate: Validate | None = None,
 ) -> Trained:
     """Train ``method``, going on from ``run``'s saved state when it was opened to resume.
 
@@ -55,12 +58,14 @@ def fit(
         export: writes a model folder of a model state; called for ``model/``, the best and the kept ones.
         sink: where rows and sentences go; only the first process uses it.
         dropped: how many records have been left out so far.
+        validate: called at the end of every epoch with its number, the method being in evaluation mode; gives numbers
+            of which the largest ``score`` makes the best model, or none. Without it the lowest loss does.
 
     Raises:
         TrainingError: nothing could be read in an epoch, or the loss is not a number.
         RunError: the saved state does not fit.
     """
-    loop = _Loop(method, loader, optimiser, schedule, settings, run, accelerator, export, sink, dropped)
+    loop = _Loop(method, loader, optimiser, schedule, settings, run, accelerator, export, sink, dropped, validate)
     with devices.deterministic(loop.device), polite_stop() as stop:
         try:
             return loop.go(stop)
@@ -86,6 +91,7 @@ class _Loop:
         export: Export | None,
         sink: Sink | None,
         dropped: Callable[[], int],
+        validate: Validate | None,
     ) -> None:
         static = settings.accumulate == 1
         self.accelerator = accelerator or devices.start_processes(settings.device, static_graph=static)
@@ -95,7 +101,7 @@ class _Loop:
         self.generator = torch.Generator(self.device)
         self.method: Any = method
         self.loader, self.optimiser, self.schedule, self.settings = loader, optimiser, schedule, settings
-        self.dropped = dropped
+        self.dropped, self.validate = dropped, validate
         main = self.accelerator.is_main_process
         self.sink = sink if sink is not None and main else Sink()
         self.keeper = Keeper(run, method, optimiser, schedule, export, main, len(loader))
@@ -268,13 +274,27 @@ class _Loop:
         means = self.keeper.epoch.means(self.together.mean(self.keeper.epoch.sums()))
         self._believe(means["loss"])
         best = self.schedule.end_epoch(means["loss"])
+        told = self._validated()
+        if self.validate is not None:
+            best = "score" in told and (at.score is None or told["score"] > at.score)
+            at.score = told["score"] if best else at.score
         row: dict[str, Any] = {"kind": "epoch", "epoch": at.epoch, "step": at.step, "lr": self.lr, **means}
+        row |= {f"validation_{name}": value for name, value in told.items()}
         seconds = at.seconds + time.perf_counter() - self.clock
         self.sink.row(row | {"best": best, "dropped": self.dropped(), "seconds": seconds})
         self.keeper.epoch.clear()
         names = ["best"] if best else [f"epoch-{at.epoch:04d}"] if kept and at.epoch % kept == 0 else []
         at.epoch, at.batch = at.epoch + 1, 0
         self._save(names)
+
+    def _validated(self) -> dict[str, float]:
+        if self.validate is None:
+            return {}
+        self.method.eval()
+        with torch.no_grad():
+            told = self.validate(self.at.epoch)
+        self.method.train()
+        return told
 
     def _save(self, names: list[str] | None = None) -> None:
         """Save the state, and with ``names`` the model; sums are made those of all processes first."""
