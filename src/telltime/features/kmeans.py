@@ -5,7 +5,9 @@ as distances to centroids are linear in a feature once its own length is left ou
 instead of the features, with the same nearest centroid as a result.
 """
 
+import importlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +63,7 @@ def centroids(
     rows = np.ascontiguousarray(points.cpu() if isinstance(points, Tensor) else points, dtype=np.float32)
     if len(rows) <= k:
         return torch.from_numpy(rows.copy())
-    learned = faiss.Kmeans(
+    learned: Any = faiss.Kmeans(
         rows.shape[1],
         k,
         niter=iterations,
@@ -124,13 +126,12 @@ def inertia(points: Tensor, means: Tensor) -> float:
 
 def _drawn(total: int, count: int, seed: int) -> Tensor:
     """int64 ``[min(count, total)]``: the first of faiss's permutation, or of numpy's where that would fill memory."""
-    import faiss
-
     if count >= total:
         return torch.arange(total)
     if total > _PERMUTED:
         return torch.from_numpy(np.random.default_rng(seed).choice(total, count, replace=False))
     order = np.empty(total, dtype=np.int32)
+    faiss: Any = importlib.import_module("faiss")  # whose types lack what swig makes
     faiss.rand_perm(faiss.swig_ptr(order), total, seed)
     return torch.from_numpy(order[:count].astype(np.int64))
 
