@@ -26,8 +26,9 @@ from telltime.views.dense import resized
 
 RECIPE = "timet"
 BEFORE, AFTER = "as it comes", "tuned on time"
+EPOCHS = 6
 _SIZE, _CLUSTERS, _SHOTS, _FRAMES, _CELL = 224, 4, 3, 3, 16
-_FOOTAGE: dict[str, Any] = {"sequences": 18, "frames": 12, "size": (120, 160), "objects": 3}
+_FOOTAGE: dict[str, Any] = {"sequences": 18, "frames": 12, "size": (120, 160), "objects": 2, "newcomers": 0}
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def segment_shots(
     root = generate_masked(folder / "masks", **_FOOTAGE | {"seed": seed} | (footage_options or {}))
     drawn, unseen = (load_data("davis", root, split) for split in ("train", "val"))
     learn = Table("demo", "train", folder, records=(*drawn.records, *(Record(path.name, path) for path in shots)))
-    values = {"data.name": "davis", "data.root": str(root), "max_steps": max_steps, "seed": seed, "workers": workers}
+    values = {"data.name": "davis", "data.root": str(root), "epochs": EPOCHS, "max_steps": max_steps}
+    values |= {"seed": seed, "workers": workers}
     with Run(folder / "tuned") as run:
         train(resolve(RECIPE, values=values), learn, run, sink, board=False)
         rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
