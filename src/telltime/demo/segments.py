@@ -27,7 +27,10 @@ from telltime.views.dense import resized
 RECIPE = "timet"
 BEFORE, AFTER = "as it comes", "tuned on time"
 EPOCHS = 6
-_SIZE, _CLUSTERS, _SHOTS, _FRAMES, _CELL = 224, 4, 3, 3, 16
+SIZE = 224
+"""Shorter side of what is segmented, in pixels."""
+
+_CLUSTERS, _SHOTS, _FRAMES, _CELL = 4, 3, 3, 16
 _FOOTAGE: dict[str, Any] = {"sequences": 18, "frames": 12, "size": (120, 160), "objects": 2, "newcomers": 0}
 
 
@@ -94,7 +97,7 @@ def segment_shots(
         train(resolve(RECIPE, values=values), learn, run, sink, board=False)
         rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     models = {BEFORE: load_dense(RECIPE), AFTER: load_dense(folder / "tuned")}
-    settings = Settings(per="clip", size=_SIZE)
+    settings = Settings(per="clip", size=SIZE)
     return Segments(
         videos=len(learn),
         steps=max(row["step"] for row in rows if row["kind"] == "step"),
@@ -125,7 +128,7 @@ def _segmented(path: Path, models: dict[str, DenseEncoder]) -> Shot:
 def _clusters(encoder: DenseEncoder, frames: torch.Tensor) -> np.ndarray:
     """Clusters of the places of uint8 ``[n, 3, H, W]``, over all its frames: uint8 ``[n, H, W]``."""
     height, width = frames.shape[-2:]
-    scale = _SIZE / min(height, width)
+    scale = SIZE / min(height, width)
     size = tuple(max(1, round(side * scale / _CELL)) * _CELL for side in (height, width))
     grid = encoder(encoder.prepare(resized(frames, (size[0], size[1])))).float()
     learned = ScaledComponents()
