@@ -105,16 +105,18 @@ def holds_backbone(content: Mapping[str, Any]) -> bool:
         return False
 
 
-def dense_parts(content: Mapping[str, Any], which: str | None = None) -> DenseParts:
+def dense_parts(content: Mapping[str, Any], which: str | None = None, heads: int | None = None) -> DenseParts:
     """Take the content of a checkpoint file apart.
 
     Args:
         content: as :func:`telltime.checkpoints.unpickle.load_published` has read it.
         which: ``"student"`` or ``"teacher"``, where a file has both. DINO's own evaluation takes the teacher, so files
             of its training need no choice; TimeT's do.
+        heads: of attention, which weights do not tell; by default one for 64 numbers.
 
     Raises:
-        CheckpointError: there is no whole backbone in it, or there are several and nothing says which.
+        CheckpointError: there is no whole backbone in it, there are several and nothing says which, or the heads do not
+            divide its width.
     """
     if which not in (None, STUDENT, TEACHER):
         raise CheckpointError(f"--which is {STUDENT} or {TEACHER}, not {which!r}")
@@ -125,13 +127,16 @@ def dense_parts(content: Mapping[str, Any], which: str | None = None) -> DensePa
     prefix, taken, note = _chosen(found, state, which)
     method = _method(prefix, state)
     backbone, shape, left = _backbone({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
+    if heads is not None:
+        if heads < 1 or shape.dim % heads:
+            raise CheckpointError(f"{heads} heads do not divide a width of {shape.dim}")
+        shape = shape._replace(heads=heads)
     head, prototypes, used = _beside(prefix, state) if method.startswith("timet") else ({}, None, [])
     rest = [key for key in state if not key.startswith(prefix) and key not in used]
     unused = [f"{prefix}{key}" for key in left] + rest
-    heads = f"{shape.heads} heads are assumed: the file does not say"
-    return DenseParts(
-        method, taken, shape, backbone, head, prototypes, tuple(unused), tuple(filter(None, (heads, note)))
-    )
+    assumed = "" if heads else f"{shape.heads} heads are assumed: the file does not say"
+    notes = tuple(filter(None, (assumed, note)))
+    return DenseParts(method, taken, shape, backbone, head, prototypes, tuple(unused), notes)
 
 
 def _flat(content: Mapping[str, Any]) -> State:
