@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telltime.cli._data_masks import add_masks, generate_masks, generate_voc
 from telltime.cli._reading import SETS
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ examples:
   telltime data check yup --root data/yup --annotation lists/yup
   telltime data make --root footage --tie 0.9 --test-tie 0 --seed 1
   telltime data generate-photos --out skies --photos 500 --places 6 --seed 1
+  telltime data generate-masks --out masked --sequences 12 --seed 1
 """
 
 
@@ -46,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--out", type=Path, metavar="FILE", help="also write the report as JSON to this file")
     _add_make(verbs)
     _add_photos(verbs)
+    add_masks(verbs, EXAMPLES)
 
 
 def _add_make(verbs: Any) -> None:
@@ -106,7 +109,14 @@ def _wrong_clock(text: str) -> tuple[int, float]:
 
 def run(args: argparse.Namespace) -> int:
     """Check, or make; 1 when something is missing, unreadable or not laid out as expected."""
-    return {"make": _make, "check": _check, "generate-photos": _draw_photos}[args.action](args)
+    actions = {
+        "make": _make,
+        "check": _check,
+        "generate-photos": _draw_photos,
+        "generate-masks": generate_masks,
+        "generate-voc": generate_voc,
+    }
+    return actions[args.action](args)
 
 
 def _draw_photos(args: argparse.Namespace) -> int:

@@ -5,16 +5,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli import _scenes, _time, _video_retrieval
+from telltime.cli import _dense, _scenes, _time, _video_retrieval
 from telltime.cli._reading import SETS, add_reading, bar, reading, share, whole_number
 
 if TYPE_CHECKING:
     from telltime.datasets.record import Table
     from telltime.tasks.result import Result
 
-SUMMARY = "score a model by linear probe, fine-tuning, neighbours, retrieval, time of day, scenes and others"
+SUMMARY = "score a model by linear probe, fine-tuning, neighbours, retrieval, time of day, scenes, segmentation and others"
 
-TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness", "video-retrieval", *_time.TASKS, "scenes")
+TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness", "video-retrieval", *_time.TASKS, "scenes", *_dense.TASKS)
 
 EXAMPLES = """\
 tasks:
@@ -30,6 +30,9 @@ tasks:
   time-retrieval         are the photos nearest to one taken at its time? MODEL tells the time, or is an image tower
   scenes                 scenes of videos (--data yup, hollywood2, 360x, ucf101) from four frames; MODEL is a clock or
                          an image tower; --mode published trains as TICL's program does
+  clustering             do clusters of a frame's places fit its masks? per frame, clip or data set, matched one to one
+  overclustering         the same with many clusters of the whole data set, each given the label it overlaps best
+                         (dense tasks: --data davis, voc, masked ... has masks; MODEL gives grids of features)
 
 examples:
   telltime evaluate neighbours runs/mine --data ucf101 --root data/ucf101 --fold 1 --out results/neighbours
@@ -42,6 +45,8 @@ examples:
   telltime evaluate time-of-day runs/clock --data photos --root MY_PHOTOS --out results/clock
   telltime evaluate time-retrieval runs/clock --data toc --root data/toc --asking leave-one-out --out results/found
   telltime evaluate scenes runs/clock --data yup --root data/yup --out results/scenes
+  telltime evaluate clustering runs/timet --data davis --root data/DAVIS --per clip --out results/clips
+  telltime evaluate overclustering efficientnet-lite0 --data voc --root data/voc --preset leopart --out results/voc
 
 DIR gets result.json, report.html and dropped.jsonl, of retrieval queries.json and of time-of-day photos.json too;
 features are kept in DIR/features unless --cache names a folder.
@@ -74,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _video_retrieval.add_arguments(parser)
     _time.add_arguments(parser)
     _scenes.add_arguments(parser)
+    _dense.add_arguments(parser)
     add_reading(parser)
     parser.add_argument("--json", action="store_true", help="print result.json instead of a table")
     parser.set_defaults(usage_error=parser.error)
@@ -102,6 +108,8 @@ def _result(args: argparse.Namespace) -> "Result":
         return _time.measure(args, *_data(args))
     if args.task == "scenes":
         return _scenes.measure(args)
+    if args.task in _dense.TASKS:
+        return _dense.measure(args, *_data(args))
     return _on_tables(args)
 
 
@@ -138,6 +146,7 @@ def _check(args: argparse.Namespace) -> None:
     _video_retrieval.check(args)
     _time.check(args)
     _scenes.check(args)
+    _dense.check(args)
     if args.out.exists() and not args.out.is_dir():
         args.usage_error(f"--out {args.out} is a file")
 

@@ -133,8 +133,12 @@ class _Life:
     look: tuple[Field, Field]
 
 
-def _paint(video: np.ndarray, life: _Life) -> None:
-    """Draws one object's life into the frames, with its edges softened over a pixel."""
+def _paint(video: np.ndarray, life: _Life, labels: np.ndarray | None = None, number: int = 0) -> None:
+    """Draws one object's life into the frames, with its edges softened over a pixel.
+
+    Args:
+        labels: where it covers more than half of a pixel, ``number`` is written into these, uint8 as the frames.
+    """
     frames, height, width = video.shape[:3]
     short = min(height, width)
     begin, end = max(0, -life.first), min(len(life.x), frames - life.first)
@@ -162,7 +166,10 @@ def _paint(video: np.ndarray, life: _Life) -> None:
         bottom, right = min(2 * half + 1, height - y0[k]), min(2 * half + 1, width - x0[k])
         if top < bottom and left < right:
             under = video[t, y0[k] + top : y0[k] + bottom, x0[k] + left : x0[k] + right]
-            under += cover[k, top:bottom, left:right, None] * (paint[k, top:bottom, left:right] - under)
+            over = cover[k, top:bottom, left:right]
+            under += over[..., None] * (paint[k, top:bottom, left:right] - under)
+            if labels is not None:
+                labels[t, y0[k] + top : y0[k] + bottom, x0[k] + left : x0[k] + right][over > 0.5] = number
 
 
 def _fades(n: int, frames: int = 4) -> np.ndarray:

@@ -6,6 +6,9 @@ What is found decides. After single folders on the way down are passed through:
 - two or more folders that hold videos, and no video beside them, are classes, sorted by name;
 - otherwise the videos have no label.
 
+Folders of masks, such as ``Annotations``, are no videos; their masks become those of the videos that they are named
+after, see :mod:`telltime.datasets.found_masks`.
+
 Without split folders the test split is drawn by :func:`draw_split`. The train split is the rest, or everything when no
 video has a label: then there are no scores that could be flattered.
 """
@@ -17,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from telltime.datasets.found_masks import set_apart
 from telltime.datasets.lists import check_split
 from telltime.datasets.record import DatasetError, Record, Table
 from telltime.datasets.scan import Scan, printable, scan
@@ -27,6 +31,7 @@ SPLITS = ("train", "test")
 TEST_SHARE = 0.3
 _TRAIN = ("train", "training")
 _TEST = ("test", "testing", "val", "valid", "validation")
+_FRAMES = ("jpegimages", "images", "frames", "videos", "rgb_frames", "rgb", "480p")
 _GROUP = re.compile(r"_(g\d+)_c\d+$", re.IGNORECASE)
 
 
@@ -53,7 +58,13 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
     found = scan(root)
     if not found.videos:
         raise DatasetError(_nothing(root, found))
-    notes = list(found.notes())
+    found, masks = set_apart(found)
+    notes = [*found.notes(), *masks.notes]
+    return masks.attach(_found(found, split, fold, annotation, notes))
+
+
+def _found(found: Scan, split: str, fold: int, annotation: str | Path | None, notes: list[str]) -> Table:
+    root = found.root
     if annotation is not None:
         return _listed(found, split, fold, Path(annotation).expanduser(), notes)
 
@@ -118,6 +129,9 @@ def _halved(found: Scan, base: str, halves: dict[str, str], split: str, notes: l
     below = {half: [v for v in found.videos if _top(v, base) == folder] for half, folder in halves.items()}
     bases = {half: f"{base}{folder}/" for half, folder in halves.items()}
     names = {_top(v, bases[half]) for half in halves for v in below[half]}
+    while len(names) == 1 and (only := next(iter(names))).casefold() in _FRAMES:
+        bases = {half: f"{path}{only}/" for half, path in bases.items()}
+        names = {_top(v, bases[half]) for half in halves for v in below[half]}
     classes = () if "" in names else tuple(sorted(names))
     if rest := len(found.videos) - sum(map(len, below.values())):
         used = " and ".join(printable(folder) for folder in halves.values())

@@ -30,6 +30,7 @@ class Scan:
         others: count of the remaining files by lower-case suffix (``""``: none).
         example: one file name for every suffix in ``others``.
         troubles: folders that could not be opened and links that lead back, each as a clause.
+        pictures: every folder that holds an image and no video file, frame folders included.
     """
 
     root: Path
@@ -38,6 +39,7 @@ class Scan:
     others: Mapping[str, int] = field(default_factory=dict)
     example: Mapping[str, str] = field(default_factory=dict)
     troubles: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
 
     def archives(self) -> list[str]:
         """Suffixes of archives found, most frequent first."""
@@ -67,6 +69,7 @@ def scan(root: Path) -> Scan:
     """
     videos: list[str] = []
     frame_folders: set[str] = set()
+    pictures: list[str] = []
     others: Counter[str] = Counter()
     example: dict[str, str] = {}
     troubles: list[str] = []
@@ -82,6 +85,8 @@ def scan(root: Path) -> Scan:
                 others[suffix] += 1
                 example.setdefault(suffix, name)
         videos += files
+        if images and not files:
+            pictures.append(here.rstrip("/") or ".")
         if len(images) > 1 and not files:
             videos.append(here.rstrip("/") or ".")
             frame_folders.add(videos[-1])
@@ -90,7 +95,10 @@ def scan(root: Path) -> Scan:
                 suffix = os.path.splitext(image)[1].lower()
                 others[suffix] += 1
                 example.setdefault(suffix, image)
-    return Scan(root, tuple(sorted(videos)), frozenset(frame_folders), dict(others), example, tuple(sorted(troubles)))
+    said = tuple(sorted(troubles))
+    return Scan(
+        root, tuple(sorted(videos)), frozenset(frame_folders), dict(others), example, said, tuple(sorted(pictures))
+    )
 
 
 def walk(root: Path, troubles: list[str]) -> Iterator[tuple[str, list[str]]]:

@@ -30,6 +30,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
 
 
 def read_image(path: str | Path, limits: Limits | None = None, least: int | None = None) -> "Tensor":
@@ -68,6 +69,18 @@ def check_image(path: str | Path, limits: Limits | None = None) -> None:
     path = Path(path)
     with _translated(path), Image.open(path) as image:
         (limits or Limits()).check_size(path, *image.size)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of a picture as it stands upright, without decoding it.
+
+    Raises:
+        MediaNotFound: there is no such file.
+        Unreadable: the file is no picture, or its start is damaged.
+    """
+    path = Path(path)
+    with _translated(path), Image.open(path) as image:
+        return (image.width, image.height) if _turn(image) in _SIDEWAYS else (image.height, image.width)
 
 
 @contextmanager
