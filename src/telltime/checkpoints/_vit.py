@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from telltime.checkpoints._dense_files import VitShape
+from telltime.checkpoints.errors import CheckpointError
 
 _DINO = {(384, 12): "small", (768, 12): "base"}
 _PLAIN = {(192, 12): "tiny", (384, 12): "small", (768, 12): "base", (1024, 24): "large"}
@@ -39,13 +40,29 @@ def arguments_of(shape: VitShape) -> dict[str, Any]:
 
 
 def vit_arguments(shape: Mapping[str, Any]) -> dict[str, Any]:
-    """What timm's ``VisionTransformer`` is built of for a shape."""
-    made = {
-        "img_size": shape["grid"] * shape["patch"],
-        "patch_size": shape["patch"],
-        "embed_dim": shape["dim"],
-        "depth": shape["depth"],
-        "num_heads": shape["heads"],
+    """What timm's ``VisionTransformer`` is built of for a shape as ``DenseEncoder`` takes it; plain values only.
+
+    Raises:
+        CheckpointError: it takes more than plain values.
+    """
+    told = {"mlp": None, "grid": None, "registers": 0, "class_token": True, "class_position": True} | dict(shape)
+    if told.get("gated"):
+        raise CheckpointError("a transformer with gated MLPs that timm has no name for is not written for timm")
+    patch, dim = int(told["patch"]), int(told["dim"])
+    made: dict[str, Any] = {
+        "img_size": patch * int(told["grid"] or 224 // patch),
+        "patch_size": patch,
+        "embed_dim": dim,
+        "depth": int(told["depth"]),
+        "num_heads": int(told["heads"]),
         "num_classes": 0,
     }
-    return made
+    usual = {
+        "mlp_ratio": ((told["mlp"] or 4 * dim) / dim, 4.0),
+        "reg_tokens": (int(told["registers"]), 0),
+        "class_token": (bool(told["class_token"]), True),
+        "no_embed_class": (not told["class_position"], False),
+        "init_values": (1e-5 if told.get("layer_scale") else None, None),
+        "global_pool": ("token" if told["class_token"] else "avg", "token"),
+    }
+    return made | {key: value for key, (value, default) in usual.items() if value != default}

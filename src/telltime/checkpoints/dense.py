@@ -5,7 +5,6 @@
 >>> encoder(encoder.prepare(frames)).shape                      # [N, channels, h, w]
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -49,7 +49,7 @@ class DenseModel(nn.Module):
         """The student's or the teacher's part.
 
         Raises:
-            CheckpointError: the teacher is asked for and there is none, or the model was taken from a file as the other.
+            CheckpointError: there is no such part.
         """
         if self.teacher is None and self.meta.get("which", STUDENT) != which:
             raise CheckpointError(f"it holds no {which}; leave --which out")

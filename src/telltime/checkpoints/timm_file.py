@@ -69,7 +69,7 @@ def timm_lines(encoder: DenseEncoder, path: Path) -> tuple[str, ...]:
         arguments = vit_arguments(shape)
         with torch.device("meta"):
             made: Any = timm.models.VisionTransformer(**arguments)
-        lines = (
+        lines: tuple[str, ...] = (
             f"model = timm.models.VisionTransformer({_spelt(arguments)})",
             f'timm.models.load_checkpoint(model, "{path}")',
         )
@@ -84,7 +84,7 @@ def timm_lines(encoder: DenseEncoder, path: Path) -> tuple[str, ...]:
     return lines
 
 
-def _other_size(encoder: DenseEncoder, name: str) -> dict[str, int]:
+def _other_size(encoder: DenseEncoder, name: str) -> dict[str, Any]:
     """``img_size`` where positions are kept for another size than timm's default."""
     import timm
 

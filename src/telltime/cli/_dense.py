@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telltime.cli import _probes
 from telltime.cli._reading import bar, reading, whole_number
 
 if TYPE_CHECKING:
@@ -50,33 +51,40 @@ def _clustering(asked: Asked) -> "Result":
 MEASURES: dict[str, Callable[[Asked], "Result"]] = {
     "clustering": _clustering,
     "overclustering": _clustering,
+    **_probes.MEASURES,
 }
 """What measures which task; it imports what it needs when it is called."""
 
 TASKS = tuple(MEASURES)
 
 _CLUSTERS = ("clustering", "overclustering")
+PRESETS = {task: ("paper", "leopart", "published") for task in _CLUSTERS} | _probes.PRESETS
+"""Names that ``--preset`` takes, by task."""
+
 OPTIONS: dict[str, tuple[str, ...]] = {
     "preset": TASKS,
     "size": TASKS,
     "position": TASKS,
     "which": TASKS,
     "split": TASKS,
-    "masks": _CLUSTERS,
+    "masks": (*_CLUSTERS, *_probes.SHARED["masks"]),
     "per": _CLUSTERS,
-    "k": _CLUSTERS,
+    "k": (*_CLUSTERS, *_probes.SHARED["k"]),
     "matching": _CLUSTERS,
-    "frames": _CLUSTERS,
-    "points": _CLUSTERS,
+    "frames": (*_CLUSTERS, *_probes.SHARED["frames"]),
+    "points": (*_CLUSTERS, *_probes.SHARED["points"]),
     "seeds": _CLUSTERS,
+    **_probes.OWN,
 }
 """Which tasks each option goes with."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what only these tasks take."""
-    own = parser.add_argument_group("of dense tasks", "DATA has masks: davis, youtube-vos, mose, visor, voc, masked ...")
-    own.add_argument("--preset", metavar="NAME", help="settings by name: paper (default), leopart, published")
+    own = parser.add_argument_group(
+        "of dense tasks", "DATA has masks: davis, youtube-vos, mose, visor, voc, masked ..."
+    )
+    own.add_argument("--preset", metavar="NAME", help="settings by name: paper (default), or another of the task's")
     own.add_argument("--size", type=whole_number(1), metavar="PX", help="side of the frames that are encoded")
     own.add_argument(
         "--position", choices=("published", "size"), help="how a transformer's positions are brought to other grids"
@@ -92,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--points", type=whole_number(1), metavar="N", help="places per cluster that k-means learns from (faiss: 256)"
     )
     own.add_argument("--seeds", type=whole_number(1), metavar="N", help="runs of k-means whose scores are averaged")
+    _probes.add_arguments(own)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -100,6 +109,9 @@ def check(args: argparse.Namespace) -> None:
         if args.task not in tasks and getattr(args, option) is not None:
             listed = ", ".join(tasks) if tasks != TASKS else "dense tasks"
             args.usage_error(f"--{option.replace('_', '-')} goes with {listed}, not with {args.task}")
+    presets = PRESETS.get(args.task, ())
+    if args.preset and presets and args.preset not in presets:
+        args.usage_error(f"--preset of {args.task} is one of {', '.join(presets)}, not {args.preset}")
     if args.task in TASKS and args.fraction:
         args.usage_error(f"--fraction goes with tasks that train on labels of whole videos, not with {args.task}")
 

@@ -156,7 +156,8 @@ def _told(found: dict[str, Any]) -> str:
     if found.get("prototypes"):
         parts.append(f"{found['prototypes']} prototypes")
     out = found["out"]
-    steps = {"clock": f"when PHOTO --model {out}", "dense": f"evaluate clustering {out} --data NAME --root DIR --out results"}
+    dense = f"evaluate clustering {out} --data NAME --root DIR --out results"
+    steps = {"clock": f"when PHOTO --model {out}", "dense": dense}
     kind = "published" if found["kind"] == "dense" else found["kind"]
     who = f" ({found['which']})" if found.get("which") else ""
     lines = [f"recognised  {found['method'].upper()} {kind} file{who}: {', '.join(parts)}"]

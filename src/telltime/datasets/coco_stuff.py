@@ -25,6 +25,8 @@ NAME = "coco-stuff"
 KIND = "picture"
 FOLDS = (None,)
 SPLITS = ("train", "test")
+OPTIONAL = SPLITS
+"""Either of them may not have been downloaded."""
 GROUPS: dict[str, tuple[int, ...]] = {
     "building": (95, 96, 128, 151, 158, 166),
     "ceiling": (102, 103),

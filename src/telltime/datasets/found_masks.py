@@ -11,13 +11,14 @@ file by the last number in their names, frames counted from 0. What is not named
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from telltime.datasets.masks import Masks
 from telltime.datasets.record import Record, Table
-from telltime.datasets.scan import VIDEO_SUFFIXES, Scan, printable
+from telltime.datasets.scan import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Scan, printable
 from telltime.datasets.sequences import MASK_SUFFIXES, listed, match, number, told_by_files
 from telltime.media.errors import MediaError
 from telltime.media.image import SUFFIXES
@@ -82,8 +83,16 @@ def set_apart(found: Scan) -> tuple[Scan, Shelf]:
         notes.append(f"further masks of the same videos in {printable(several[0])} are not used")
     if lone := sorted(gone - set(claims)):
         notes.append(f"{len(lone)} folders of masks are of no video, e.g. {printable(lone[0])}")
-    kept = tuple(v for v in found.videos if v not in gone)
-    return replace(found, videos=kept, frame_folders=found.frame_folders - gone), Shelf(found.root, of, tuple(notes))
+    others = Counter(found.others)  # a lone mask was counted as a picture of no video
+    for folder in gone - found.frame_folders:
+        others.subtract(os.path.splitext(name)[1].lower() for name in listed(found.root / folder, IMAGE_SUFFIXES))
+    kept = replace(
+        found,
+        videos=tuple(v for v in found.videos if v not in gone),
+        frame_folders=found.frame_folders - gone,
+        others={suffix: count for suffix, count in others.items() if count > 0},
+    )
+    return kept, Shelf(found.root, of, tuple(notes))
 
 
 def _below(found: Scan, under: dict[str, str], by_name: dict[str, list[str]]) -> dict[str, str]:
@@ -141,7 +150,7 @@ def _ends(path: str, end: str) -> bool:
 
 def _nearest(videos: list[str], top: str) -> str | None:
     """The one of ``videos`` that shares the longest way with ``top``; none where two do."""
-    shares = [len(os.path.commonprefix([v.split("/"), top.split("/")])) for v in videos]
+    shares = [len(os.path.commonpath([f"/{v}", f"/{top}"])) for v in videos]
     return videos[shares.index(max(shares))] if shares and shares.count(max(shares)) == 1 else None
 
 

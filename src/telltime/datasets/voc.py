@@ -23,6 +23,8 @@ NAME = "voc"
 KIND = "picture"
 FOLDS = (None,)
 SPLITS = ("train", "test")
+OPTIONAL = SPLITS
+"""Either of them may not have been downloaded."""
 PUBLISHED = {"trainaug": 10582, "train": 1464, "val": 1449}
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -54,9 +56,10 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
         raise DatasetError(f"{NAME}: there is neither {_PICTURES[0]} nor {_PICTURES[1]} in {printable(home)}")
     lists = next((home / name for name in _LISTS if (home / name).is_dir()), home / _LISTS[0])
     given = Path(annotation).expanduser() if annotation is not None else None
-    parts = ("train", "val") if split == "all" else (_list_name(split, lists),)
-    if split == "all" and (lists / "trainaug.txt").is_file():
-        parts = ("trainaug", "val")
+    train = _list_name("train", lists)
+    parts = [train, "val"] if split == "all" else [_list_name(split, lists)]
+    if split == "all":
+        parts = [part for part in parts if (lists / f"{part}.txt").is_file()] or parts
     records, missing, notes = [], [], []
     for part in parts:
         path = given or lists / f"{part}.txt"
