@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli import _probes
+from telltime.cli import _probes, _propagation
 from telltime.cli._reading import bar, reading, whole_number
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ MEASURES: dict[str, Callable[[Asked], "Result"]] = {
     "clustering": _clustering,
     "overclustering": _clustering,
     **_probes.MEASURES,
+    **_propagation.MEASURES,
 }
 """What measures which task; it imports what it needs when it is called."""
 
 TASKS = tuple(MEASURES)
 
 _CLUSTERS = ("clustering", "overclustering")
-PRESETS = {task: ("paper", "leopart", "published") for task in _CLUSTERS} | _probes.PRESETS
+PRESETS = {task: ("paper", "leopart", "published") for task in _CLUSTERS} | _probes.PRESETS | _propagation.PRESETS
 """Names that ``--preset`` takes, by task."""
 
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -75,6 +76,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "points": (*_CLUSTERS, *_probes.SHARED["points"]),
     "seeds": _CLUSTERS,
     **_probes.OWN,
+    **_propagation.OWN,
 }
 """Which tasks each option goes with."""
 
@@ -101,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     own.add_argument("--seeds", type=whole_number(1), metavar="N", help="runs of k-means whose scores are averaged")
     _probes.add_arguments(own)
+    _propagation.add_arguments(own)
 
 
 def check(args: argparse.Namespace) -> None:
