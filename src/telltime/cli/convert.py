@@ -1,4 +1,4 @@
-"""``telltime convert``: a published checkpoint file to a model folder."""
+"""``telltime convert``: a published checkpoint file to a model folder, or an encoder to a file for timm."""
 
 import argparse
 import json
@@ -9,27 +9,40 @@ if TYPE_CHECKING:
     from torch import nn
 
     from telltime.checkpoints.clock import Clock
+    from telltime.checkpoints.dense_model import DenseModel
     from telltime.checkpoints.model import Model
 
-SUMMARY = "turn a published checkpoint into a model folder of safetensors and JSON"
+SUMMARY = "turn a published checkpoint into a model folder, or an encoder into a file for timm"
 
 EXAMPLES = """\
 examples:
   telltime convert model_best_e247_loss_9.7173.pth --out models/tclr-r3d18-ucf101
   telltime convert rpd18kin400.pth --out models/tclr-r2plus1d-k400 --json
   telltime convert TICL_24_adapter_v1_best.pth --out models/ticl
+  telltime convert TimeT.pth --which student --out models/timet
+  telltime convert runs/timet --to timm --out tuned.safetensors
 
 The file is read without running anything in it. What comes out is a MODEL like any other:
   telltime embed models/tclr-r3d18-ucf101 MY_VIDEOS --out features
   telltime when photo.jpg --model models/ticl
+  telltime evaluate clustering models/timet --data davis --root DAVIS --out results
+With --to timm the weights of an encoder of places, from any MODEL that gives one, are written as timm names them.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``convert FILE --out DIR``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint as a method's authors published it")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, made if needed")
-    parser.add_argument("--force", action="store_true", help="replace a model that is already in DIR")
+    parser.add_argument(
+        "file", metavar="FILE", help="checkpoint as a method's authors published it; with --to timm any MODEL"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder or file to write")
+    parser.add_argument(
+        "--to", choices=("folder", "timm"), default="folder", help="what to write: a model folder, or a file for timm"
+    )
+    parser.add_argument(
+        "--which", choices=("student", "teacher"), help="of a file of TimeT or DINO that holds both, which to take"
+    )
+    parser.add_argument("--force", action="store_true", help="replace what is already there")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 
@@ -37,22 +50,64 @@ def run(args: argparse.Namespace) -> int:
     """Convert and say what was recognised; 0 when done."""
     from telltime.checkpoints.errors import CheckpointError
 
-    if not args.file.is_file():
-        there = "is a folder, expected a checkpoint file" if args.file.is_dir() else "there is no such file"
-        raise CheckpointError(f"{args.file}: {there}")
+    if args.to == "timm":
+        return _to_timm(args)
+    file = Path(args.file)
+    if not file.is_file():
+        there = "is a folder, expected a checkpoint file" if file.is_dir() else "there is no such file"
+        raise CheckpointError(f"{file}: {there}")
     if args.out.exists() and not args.out.is_dir():
         raise CheckpointError(f"{args.out} is a file; choose a folder for --out")
     if args.out.is_dir() and any(args.out.iterdir()) and not args.force:
         raise CheckpointError(f"{args.out} is not empty; choose another --out, or --force to replace the model in it")
 
     from telltime.checkpoints.clock import Clock
+    from telltime.checkpoints.dense_model import DenseModel
     from telltime.checkpoints.loading import of_file
 
-    model = of_file(args.file)
+    model = of_file(file, args.which)
     model.save(args.out)
-    parts = _parts_of_clock(model) if isinstance(model, Clock) else _parts_of_model(model)
-    found = {"file": str(args.file), "out": str(args.out), "digest": model.digest(), **parts, **model.meta}
+    if isinstance(model, DenseModel):
+        parts = _parts_of_encoder(model)
+    else:
+        parts = _parts_of_clock(model) if isinstance(model, Clock) else _parts_of_model(model)
+    found = {"file": str(args.file), "out": str(args.out), "digest": model.digest(), **model.meta, **parts}
     print(json.dumps(found, indent=2) if args.json else _told(found))
+    return 0
+
+
+def _to_timm(args: argparse.Namespace) -> int:
+    """Write an encoder's weights for timm, and say how to load them there."""
+    from telltime.checkpoints.dense import find_dense
+    from telltime.checkpoints.errors import CheckpointError
+
+    find_dense(args.file)
+    if args.out.is_dir() or args.out.suffix != ".safetensors":
+        raise CheckpointError(f"{args.out}: timm's weights are one file; give --out FILE.safetensors")
+    if args.out.exists() and not args.force:
+        raise CheckpointError(f"{args.out} is there already; choose another --out, or --force to replace it")
+
+    from telltime.checkpoints.dense import load_dense_model
+    from telltime.checkpoints.timm_file import write_timm_file
+
+    model = load_dense_model(args.file, args.which)
+    written = write_timm_file(model.encoder, args.out, model.meta)
+    found = {
+        "model": args.file,
+        "out": str(args.out),
+        "tensors": len(model.encoder.network.state_dict()),
+        "digest": model.digest(),
+        "load": list(written.lines),
+        "mean": list(written.mean),
+        "std": list(written.std),
+    }
+    if args.json:
+        print(json.dumps(found, indent=2))
+        return 0
+    values = ", ".join(f"{name} {tuple(round(value, 3) for value in found[name])}" for name in ("mean", "std"))
+    print(f"written     {args.out}, {found['tensors']} tensors under timm's names")
+    print(f"pixels      RGB in 0..1, {values}")
+    print("load it with timm alone:\n\n" + "\n".join(f"  {line}" for line in written.lines))
     return 0
 
 
@@ -74,6 +129,16 @@ def _parts_of_clock(clock: "Clock") -> dict[str, Any]:
     }
 
 
+def _parts_of_encoder(model: "DenseModel") -> dict[str, Any]:
+    return {
+        "kind": "dense",
+        "parameters": _count(model.encoder),
+        "head": model.head is not None,
+        "prototypes": None if model.prototypes is None else len(model.prototypes),
+        "classes": None,
+    }
+
+
 def _count(network: "nn.Module") -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
@@ -88,8 +153,14 @@ def _told(found: dict[str, Any]) -> str:
         parts.append("CLIP tower")
     if found["classes"] and not clock:
         parts.append(f"{found['classes']}-way classifier")
+    if found.get("prototypes"):
+        parts.append(f"{found['prototypes']} prototypes")
     out = found["out"]
-    lines = [f"recognised  {found['method'].upper()} {found['kind']} file: {', '.join(parts)}"]
+    dense = f"evaluate clustering {out} --data NAME --root DIR --out results"
+    steps = {"clock": f"when PHOTO --model {out}", "dense": dense}
+    kind = "published" if found["kind"] == "dense" else found["kind"]
+    who = f" ({found['which']})" if found.get("which") else ""
+    lines = [f"recognised  {found['method'].upper()} {kind} file{who}: {', '.join(parts)}"]
     said = {"epoch": "epoch", "best_score": "best loss", "learning_rate": "learning rate"}
     if numbers := [f"{label} {found[key]:g}" for key, label in said.items() if key in found]:
         lines.append(f"it says     {', '.join(numbers)}")
@@ -97,6 +168,6 @@ def _told(found: dict[str, Any]) -> str:
     lines += [
         f"licence     {found['licence']}",
         f"written     {Path(out) / 'model.safetensors'} and config.json",
-        f"next        telltime {f'when PHOTO --model {out}' if clock else f'embed {out} MY_VIDEOS --out features'}",
+        f"next        telltime {steps.get(found['kind'], f'embed {out} MY_VIDEOS --out features')}",
     ]
     return "\n".join(lines)

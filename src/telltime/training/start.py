@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from torch import Tensor, nn
 
+from telltime.backbones.dense import DenseEncoder
+from telltime.checkpoints.dense_model import tuned
 from telltime.checkpoints.model import ClipSpec, Model
 from telltime.clips.loader import ClipLoader
 from telltime.clips.policy import BadMedia
@@ -136,7 +138,8 @@ def exporter(method: nn.Module, meta: dict[str, Any], save: Callable[..., object
     Args:
         meta: where it comes from (JSON values).
         save: writes the method, as a source of data gives it; by default its ``backbone`` and ``head`` are written as
-            ``telltime.load`` takes them, and its reader says which clips it was trained on.
+            ``telltime.load`` takes them, and its reader says which clips it was trained on. A method with an encoder of
+            places is written as such.
     """
     twin: Any = copy.deepcopy(method)
     save = save or partial(_save_clip_model, getattr(method, "reader", None))
@@ -150,6 +153,9 @@ def exporter(method: nn.Module, meta: dict[str, Any], save: Callable[..., object
 
 
 def _save_clip_model(reader: Any, folder: Path, method: Any, meta: dict[str, Any]) -> None:
+    if isinstance(getattr(method, "encoder", None), DenseEncoder):
+        tuned(method, meta).save(folder)
+        return
     clip = ClipSpec(**{name: getattr(reader, name) for name in ("frames", "size", "order") if hasattr(reader, name)})
     Model(method.backbone, clip, head=getattr(method, "head", None), meta=meta).save(folder)
 
