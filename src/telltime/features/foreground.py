@@ -64,7 +64,7 @@ def foreground(watched: Watched, settings: Settings | None = None) -> Tensor:
 
 
 def followed(values: Tensor, onward: Tensor, backward: Tensor, steps: int) -> Tensor:
-    """Values ``[T, h, w]``, each the mean of itself (twice) and of where it was a frame before and after, repeatedly."""
+    """Values ``[T, h, w]``, the mean of themselves, twice, and of those a frame before and after, repeatedly."""
     for _ in range(steps if len(values) > 1 else 0):
         total, weight = 2 * values, values.new_full((len(values), 1, 1), 2.0)
         total[:-1] += warp(values[1:, None], onward)[:, 0]

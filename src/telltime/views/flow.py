@@ -71,7 +71,9 @@ def median(maps: Tensor) -> Tensor:
 def smooth(maps: Tensor, deviation: float) -> Tensor:
     """``[N, C, H, W]`` under a Gaussian of this standard deviation, edges going on."""
     reach = max(1, round(2.5 * deviation))
-    weights = torch.exp(-(torch.arange(-reach, reach + 1, device=maps.device, dtype=maps.dtype) ** 2) / (2 * deviation**2))
+    weights = torch.exp(
+        -(torch.arange(-reach, reach + 1, device=maps.device, dtype=maps.dtype) ** 2) / (2 * deviation**2)
+    )
     weights = weights / weights.sum()
     rows = maps.reshape(-1, 1, *maps.shape[-2:])
     rows = F.conv2d(F.pad(rows, (reach, reach, 0, 0), mode="replicate"), weights.view(1, 1, 1, -1))
