@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--mask", type=Path, metavar="PNG", help="labels of the first frame, to be carried on")
     parser.add_argument("--every", type=whole_number(1), default=1, metavar="N", help="take one frame of N (default 1)")
+    parser.add_argument(
+        "--side", type=whole_number(32), default=480, metavar="PX", help="shorter side frames are seen at (default 480)"
+    )
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda; by default a GPU if there is one")
     parser.add_argument("--json", action="store_true", help="print segments.json instead of sentences")
     parser.set_defaults(usage_error=parser.error)
@@ -69,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     find_dense(args.model)
     found = _segmented(args, paths, bad) if paths else []
     told = {"model": args.model, "k": None if args.mask else args.k or 2, "mask": args.mask and str(args.mask)}
-    told |= {"every": args.every}
+    told |= {"every": args.every, "side": args.side}
     errors = [{"path": str(path), "error": reason} for path, reason in bad]
     videos = [one.to_json() for one in found]
     _finish(args, found, told, {"settings": told, "videos": videos, "errors": errors})
@@ -94,6 +97,7 @@ def _segmented(args: argparse.Namespace, paths: list[Path], bad: list[tuple[Path
                     args.out,
                     k=args.k or 2,
                     every=args.every,
+                    side=args.side,
                     mask=args.mask,
                     name=names[path],
                     told=report,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Footage:
-    """Every so many frames of a video, as often as they are asked for.
+    """Every so many frames of a video, as often as they are asked for, one pass after the other.
 
     Args:
         video: opened as needed.

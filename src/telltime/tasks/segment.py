@@ -5,8 +5,9 @@
 """
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def segment(
     *,
     k: int = 2,
     every: int = 1,
+    side: int = 480,
     mask: Path | None = None,
     name: str | None = None,
     settings: Settings | None = None,
@@ -89,6 +91,7 @@ def segment(
         path: a video file or a folder of frames.
         k: labels in all, background among them; 2 gives one object. Without ``mask`` only.
         every: take one frame of so many.
+        side: shorter side in pixels that frames are encoded at.
         mask: a file with the labels of the first frame, to be carried through the video instead of finding objects.
         name: of the files; by default the video's.
         settings: how ``mask`` is carried.
@@ -104,9 +107,9 @@ def segment(
     with Video(path, limits=limits or Limits()) as video:
         footage = Footage(video, every)
         if mask is not None:
-            found = carried(encoder, footage, mask, settings, told)
+            found = carried(encoder, footage, mask, settings or _settings(encoder, side), told)
         else:
-            found = discovered(encoder, footage, k, told)
+            found = discovered(encoder, footage, k, side, told)
         masks = out / "masks" / name
         names = _frame_names(path, footage.numbers)
         pages = _Pages(path, footage, len(footage))
@@ -114,7 +117,7 @@ def segment(
         overlays = Overlays(out / f"{name}.gif", footage)
 
         def drawn() -> Iterator[np.ndarray]:
-            for at, (frame, those) in enumerate(zip(footage, found, strict=True)):
+            for at, (frame, those) in enumerate(found):
                 write_mask(masks / f"{names[at]}.png", those)
                 seen.update(np.unique(those).tolist())
                 pages.add(at, frame, those)
@@ -137,14 +140,14 @@ def segment(
 
 
 def discovered(
-    encoder: DenseEncoder, footage: Footage, k: int = 2, told: Progress | None = None
-) -> Iterator[np.ndarray]:
-    """Labels uint8 ``[H, W]`` of each frame: 0 the ground, 1 to ``k - 1`` the objects, the largest first."""
-    watched = watch(encoder, footage, told=told)
+    encoder: DenseEncoder, footage: Footage, k: int = 2, side: int = 480, told: Progress | None = None
+) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """Each frame with its labels uint8 ``[H, W]``: 0 the ground, 1 to ``k - 1`` the objects, the largest first."""
+    watched = watch(encoder, footage, side, told=told)
     scores = foreground(watched)
     parts = objects(watched, scores, k - 1)
     for at, frame in enumerate(footage):
-        yield labels(frame, scores[at], None if parts is None else parts[at])
+        yield frame, labels(frame, scores[at], None if parts is None else parts[at])
 
 
 def carried(
@@ -153,8 +156,8 @@ def carried(
     mask: Path,
     settings: Settings | None = None,
     told: Progress | None = None,
-) -> Iterator[np.ndarray]:
-    """Labels uint8 ``[H, W]`` of each frame, those of the first as in the file ``mask``, brought to the frame's size.
+) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """Each frame with its labels uint8 ``[H, W]``, those of the first as in the file ``mask``, as large as the frame.
 
     A mask of 0 and 255 alone is of one object; otherwise 255 is of nothing.
     """
@@ -165,8 +168,15 @@ def carried(
         raise Unreadable(mask, "no object in this mask, all of it is background")
     first = nearest(first, footage.size)
     settings = settings or preset(usual_preset(encoder))
-    for at, those in enumerate(propagate(encoder, footage, {0: first}, settings), 1):
-        yield those
+    held: deque[Tensor] = deque()
+
+    def passing() -> Iterator[Tensor]:
+        for frame in footage:
+            held.append(frame)
+            yield frame
+
+    for at, those in enumerate(propagate(encoder, passing(), {0: first}, settings), 1):
+        yield held.popleft(), those
         if told is not None:
             told(at, len(footage))
 
@@ -223,6 +233,12 @@ class _Pages:
         both = sum(self._met.get((true, found), []))
         either = sum(sum(counts) for pair, counts in self._met.items() if pair[0] == true or pair[1] == found)
         return both / either if either else 0.0
+
+
+def _settings(encoder: DenseEncoder, side: int) -> Settings:
+    """Those recommended for the encoder, at another size."""
+    usual = preset(usual_preset(encoder))
+    return replace(usual, side=side, multiple=min(usual.multiple, side))
 
 
 def _frame_names(path: Path, numbers: Iterable[int]) -> list[str]:

@@ -18,7 +18,8 @@ def flow(first: Tensor, second: Tensor, steps: int = 5, window: float = 3.0, lev
 
     Args:
         first, second: float ``[N, C, H, W]``, values 0 to 1.
-        steps: Gauss-Newton steps at each level of the pyramid; each moves a pixel by one at most each way.
+        steps: Gauss-Newton steps at each level of the pyramid, at the finest two fewer; each moves a pixel by one at
+            most each way.
         window: standard deviation of the Gaussian window, in pixels of the level.
         levels: pictures of the pyramid, each half as large as the one before; fewer where sides would be under 12.
 
@@ -30,7 +31,8 @@ def flow(first: Tensor, second: Tensor, steps: int = 5, window: float = 3.0, lev
     found = first.new_zeros(len(first), 2, 1, 1)
     for here, there in zip(_pyramid(first, levels), _pyramid(second, levels), strict=True):
         found = enlarged(found, (int(here.shape[-2]), int(here.shape[-1])))
-        for _ in range(steps):
+        finest = here.shape[-2:] == first.shape[-2:]
+        for _ in range(steps - 2 * finest if steps > 2 else steps):
             found = found + _step(here, there, found, window)
     return median(found)
 
