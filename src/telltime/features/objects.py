@@ -80,7 +80,8 @@ def _parted(watched: Watched, key: int, front: Tensor, count: int, seed: int) ->
     """Which of ``count`` parts each place of the foreground is in, int64 ``[n]``; part 0 is the largest."""
     from sklearn.cluster import KMeans
 
-    at = positions(*front.shape, watched.rest) / (min(front.shape) / 2)
+    height, width = front.shape
+    at = positions(height, width, watched.rest) / (min(height, width) / 2)
     rest = watched.rest[key]
     rest = rest / rest.norm(dim=0).flatten().quantile(0.95).clamp(min=1e-3)
     told = torch.cat([watched.grids[key].float(), _POSITION * at, _MOTION * rest])[:, front].mT.cpu().numpy()

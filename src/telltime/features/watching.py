@@ -184,7 +184,8 @@ class _Pairs:
         """
         if not self._flows:
             none = torch.zeros(1, *size, device=device)
-            return none, none[:, None].repeat(1, 2, 1, 1), *(none.new_zeros(0, 2, *size) for _ in range(2))
+            still = none.new_zeros(0, 2, *size)
+            return none, none[:, None].repeat(1, 2, 1, 1), still, still
         forth, back = torch.stack(self._excess).unbind(1)
         least = torch.minimum(torch.cat([forth, back[-1:]]), torch.cat([forth[:1], back]))
         moves = F.adaptive_avg_pool2d(moving(least)[:, None], size)[:, 0]
