@@ -15,12 +15,13 @@ import telltime
 from telltime.backbones.dense import DenseEncoder
 from telltime.backbones.r3d import R3D18
 from telltime.checkpoints.dense import find_dense, load_dense, load_dense_model, saved_dense
-from telltime.checkpoints.dense_model import DenseModel, projection
+from telltime.checkpoints.dense_model import DenseModel
 from telltime.checkpoints.describer import load_describer
 from telltime.checkpoints.errors import CheckpointError
 from telltime.checkpoints.model import Model
 from telltime.checkpoints.model import load as load_model
 from telltime.checkpoints.resolve import Source
+from telltime.methods.timet import TimeT
 from telltime.training.start import exporter
 
 FRAMES = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
@@ -29,16 +30,6 @@ FRAMES = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manua
 @pytest.fixture(scope="module")
 def embedded() -> DenseEncoder:
     return load_dense()
-
-
-class Tuned(nn.Module):
-    """The parts of a method that are saved."""
-
-    def __init__(self, encoder: DenseEncoder, teacher: "Tuned | None" = None) -> None:
-        super().__init__()
-        self.encoder, self.head, self.teacher = encoder, projection([encoder.channels, 8, 4]), teacher
-        self.prototypes = nn.Parameter(torch.randn(6, 4))
-        self.register_buffer("queue", torch.zeros(3))
 
 
 def small(seed: int) -> DenseEncoder:
@@ -96,7 +87,9 @@ def test_random_weights_of_a_name_are_always_the_same() -> None:
 
 
 def test_a_run_is_saved_with_its_head_prototypes_and_teacher(tmp_path: Path) -> None:
-    method = Tuned(small(0), Tuned(small(1)))
+    method = TimeT(small(0), prototypes=6, head=(8, 4), teacher="ema", queue=16)
+    for value in method.teacher.encoder.parameters():
+        value.data.add_(0.01 * torch.randn_like(value))
     state = {key: value.clone() for key, value in method.state_dict().items()}
     run = tmp_path / "run"
     export = exporter(method, {"recipe": "timet"})
@@ -113,7 +106,7 @@ def test_a_run_is_saved_with_its_head_prototypes_and_teacher(tmp_path: Path) -> 
     assert torch.equal(loaded.prototypes, method.prototypes)
     rows = torch.randn(2, method.encoder.channels)
     assert torch.equal(loaded.head(rows), method.head(rows))
-    assert loaded.meta == {"method": "tuned", "recipe": "timet"}
+    assert loaded.meta == {"method": "timet", "recipe": "timet"}
     config = json.loads((run / "model" / "config.json").read_text())
     assert config["kind"] == "dense"
     assert config["digest"] == loaded.digest()
@@ -164,6 +157,8 @@ def test_a_published_file_gives_the_network_asked_for(tmp_path: Path, which: str
     assert found.meta["which"] == which
     assert any(note.startswith("left out:") for note in found.meta["notes"])
     torch.save(expected, tmp_path / "plain.pth")
+    with pytest.raises(CheckpointError, match="is an image transformer, no model of clips"):
+        load_model(tmp_path / "plain.pth")
     assert torch.equal(features(found.encoder), features(load_dense(tmp_path / "plain.pth")))
 
 

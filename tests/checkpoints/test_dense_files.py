@@ -74,6 +74,27 @@ def test_timet_with_a_teacher_asks_which(wrapped: bool, which: str, seed: int) -
     assert len(parts.unused) == len(state) // 2
 
 
+@pytest.mark.parametrize(("which", "seed"), [("student", 1), ("teacher", 2)])
+def test_the_later_layout_of_its_authors(which: str, seed: int) -> None:
+    state = {"prototypes": torch.full((5, 16), 1.0), "teacher_prototypes": torch.full((5, 16), 2.0)}
+    for backbone, heads, number in (
+        ("feature_extractor.model.", "mlp_head.", 1),
+        ("teacher.model.", "teacher_mlp_head.", 2),
+    ):
+        state |= below(backbone, vit(number)) | below(heads, head(number))
+    state["up_sampler.up1.weight"] = torch.zeros(2)
+    for content in (state, below("module.", state)):
+        parts = dense_parts(content, which)
+        assert (parts.method, parts.which) == ("timet-clean", which)
+        assert same(parts.backbone, vit(seed))
+        assert same(parts.head, head(seed))
+        assert parts.prototypes is not None
+        assert parts.prototypes.unique().tolist() == [float(seed)]
+        assert len(parts.unused) == len(state) // 2 + 1
+    with pytest.raises(CheckpointError, match="--which student or"):
+        dense_parts(state)
+
+
 def test_a_training_state_of_dino_gives_the_teacher_unless_asked() -> None:
     last = {"head.last_layer.weight_g": torch.zeros(7, 1), "head.last_layer.weight_v": torch.zeros(7, 4)}
     content = {

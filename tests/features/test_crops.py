@@ -1,7 +1,9 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,14 +43,21 @@ def test_what_is_drawn_depends_on_seed_epoch_and_record_alone():
     crops = Crops((0.5, 2.0), flip=0.5, jitter=0.1)
     one, two = (crops.of(1, 2, 24, 24)(RECORD, frames, rows)[0] for _ in range(2))
     assert torch.equal(one, two)
-    others = crops.of(1, 3, 24, 24)(RECORD, frames, rows)[0], crops.of(1, 2, 24, 24)(
-        Record("two", RECORD.path), frames, rows
-    )[0]
+    others = (
+        crops.of(1, 3, 24, 24)(RECORD, frames, rows)[0],
+        crops.of(1, 2, 24, 24)(Record("two", RECORD.path), frames, rows)[0],
+    )
     assert not any(torch.equal(one, other) for other in others)
 
 
 def test_no_labels_are_none():
     assert Crops((0.5, 1.0)).of(0, 0, (8, 12), None)(RECORD, positions()[0], None)[1] is None
+
+
+@pytest.mark.parametrize(("old", "new"), [(28, 100), (14, 112), (100, 28), (500, 448), (7, 7)])
+def test_nearest_is_torchs(old, new):
+    row = torch.arange(old, dtype=torch.float32).view(1, 1, 1, old)
+    np.testing.assert_array_equal(nearest(row[0, 0].numpy(), (1, new))[0], F.interpolate(row, (1, new))[0, 0, 0])
 
 
 def test_nearest_takes_the_top_left_pixel():

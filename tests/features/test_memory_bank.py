@@ -58,9 +58,7 @@ def test_what_does_not_fit_is_told():
 
 def test_shares_of_a_place_are_its_pixels():
     labels = torch.tensor([[[0, 1, 2, 2], [1, 1, 2, 255]]], dtype=torch.uint8)
-    torch.testing.assert_close(
-        shares_of(labels, (1, 2), 3)[0, 0], torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.0, 0.75]])
-    )
+    torch.testing.assert_close(shares_of(labels, (1, 2), 3)[0, 0], torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.0, 0.75]]))
     with pytest.raises(ValueError, match="do not divide"):
         shares_of(labels, (2, 3), 3)
     with pytest.raises(ValueError, match="found 2"):
@@ -78,3 +76,22 @@ def test_rare_classes_are_remembered_first():
         assert 60 not in kept
         assert len(kept) == 30
     assert len(varied_places(shares, 1000, torch.Generator())[0]) == 99
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 999))
+def test_places_are_scored_as_published(seed):
+    """By the loops of the published program: classes counted once a place, places scored by the classes in them."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 4, (1, 12, 12), generator=generator).to(torch.uint8)
+    labels[0, :9] = 0
+    shares = shares_of(labels, (4, 4), 4).flatten(1, 2)
+    cells = labels[0].view(4, 3, 4, 3).transpose(1, 2).reshape(16, 9)
+    frequency = torch.zeros(4)
+    for cell in cells:
+        frequency[cell.unique().long()] += 1
+    scores = torch.stack([frequency[cell.unique().long()].sum() for cell in cells])
+    drawn = torch.rand(1, 16, generator=torch.Generator().manual_seed(seed))[0]
+    expected = (scores * drawn).topk(5, largest=False).indices
+    kept = varied_places(shares, 5, torch.Generator().manual_seed(seed))[0]
+    assert kept.tolist() == expected.tolist()

@@ -112,9 +112,12 @@ def test_the_probe_meets_the_reference(golden):
     head = LinearHead(encoder.channels, file["head_weight_grad"].shape[0])
     weights |= {"finetune_head." + key: value for key, value in head.convolution.state_dict().items()}
     filled = golden.fill(weights, seed)
-    for module, prefix in ((encoder.network, "model.feature_extractor.backbone."), (head.convolution, "finetune_head.")):
+    for module, prefix in (
+        (encoder.network, "model.feature_extractor.backbone."),
+        (head.convolution, "finetune_head."),
+    ):
         module.load_state_dict({key: filled[prefix + key] for key in module.state_dict()})
-    labels = golden.timet.labels("timet.linear.labels", 2, len(head.convolution.weight), 100, 100, seed, cell=16)
+    labels = golden.timet_inputs.labels("timet.linear.labels", 2, len(head.convolution.weight), 100, 100, seed, cell=16)
     labels[:, :3] = 255
     with torch.no_grad():
         grids = encoder(golden.tensor("timet.linear", (2, 3, 448, 448), seed))
@@ -122,6 +125,9 @@ def test_the_probe_meets_the_reference(golden):
     loss = pixel_loss(scores, torch.from_numpy(labels))
     loss.backward()
     np.testing.assert_allclose(scores.detach()[:, :, ::10, ::10], file["logits_every10"], atol=2e-5)
-    assert float(loss) == pytest.approx(float(file["loss"]), abs=1e-5)
-    for grad, name in ((head.convolution.weight.grad, "head_weight_grad"), (head.convolution.bias.grad, "head_bias_grad")):
+    assert float(loss.detach()) == pytest.approx(float(file["loss"]), abs=1e-5)
+    for grad, name in (
+        (head.convolution.weight.grad, "head_weight_grad"),
+        (head.convolution.bias.grad, "head_bias_grad"),
+    ):
         np.testing.assert_allclose(grad, file[name], atol=1e-5 * np.abs(file[name]).max())

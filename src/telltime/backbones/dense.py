@@ -37,6 +37,8 @@ class DenseEncoder(nn.Module):
         tuned: parts of the names of the network's parameters that are tuned; by default the last two blocks. A name
             with a dot at its end, ``"blocks.1."``, leaves ``blocks.10`` alone.
         pretrained: take the trained weights; otherwise they are random, to be loaded over.
+        deep: a convolutional network's stages behind the stride run dilated, at the same stride, so that the places
+            come from its last stage, which tells things apart better, instead of the last that has the stride.
         shape: sizes of a transformer as :func:`telltime.backbones.vit_grid.make_vit` takes them; it is random.
 
     Raises:
@@ -55,14 +57,15 @@ class DenseEncoder(nn.Module):
         tuned: Sequence[str] | None = None,
         pretrained: bool = True,
         shape: Mapping[str, Any] | None = None,
+        deep: bool = False,
     ) -> None:
         super().__init__()
         if position not in POSITIONS:
             raise ValueError(f'position is "published" or "size", not {position!r}')
         self.name = EMBEDDED if name.replace("_", "-") == EMBEDDED else name
-        self.size, self.position = size, position
+        self.size, self.position, self.deep = size, position, deep
         self.shape = None if shape is None else dict(shape)
-        self.network: Any = self._made(size, pretrained)
+        self.network: Any = self._made(size, stride, pretrained)
         self.pretrained = False  # saved weights are loaded over it, so rebuilding needs neither file nor download
         self._vit = VitGrid(self.network) if is_vit(self.network) else None
         self._maps = None if self._vit else MapParts(self.network, self._stage(stride))
@@ -157,19 +160,22 @@ class DenseEncoder(nn.Module):
             state = part(state)
         return state
 
-    def _made(self, size: int | None, pretrained: bool) -> Any:
+    def _made(self, size: int | None, stride: int, pretrained: bool) -> Any:
         import timm
 
         if self.shape is not None:
             return make_vit(self.shape)
         embedded = self.name == EMBEDDED
-        more = {} if size is None else {"img_size": size}
+        more: dict[str, Any] = ({} if size is None else {"img_size": size}) | (
+            {"output_stride": stride} if self.deep else {}
+        )
         try:
             network: Any = timm.create_model(
                 _TIMM.get(self.name, self.name), pretrained=pretrained and not embedded, num_classes=0, **more
             )
         except TypeError as error:
-            raise ValueError(f"timm's {self.name} takes no size: it has no positions") from error
+            lacking = "runs no stage dilated" if self.deep else "takes no size: it has no positions"
+            raise ValueError(f"timm's {self.name} {lacking}") from error
         if pretrained and embedded:
             network.load_state_dict(embedded_weights())
         if is_vit(network):

@@ -5,7 +5,8 @@ Every backbone in a file is found by its patch embedding, whatever stands before
 * DINO and DINOv2, bare or as saved in training (``student``, ``teacher``), and timm's own state dicts;
 * TimeT (``feature_extractor.backbone.*``, and ``teacher.backbone.*`` where a teacher was trained along), its training
   states (``model``) and its linear probe (``model.*``);
-* Leopart (``model.*``), NeCo and MoSiC, which are plain backbones with a head beside them;
+* the authors' later layout, MoSiC's too (``feature_extractor.model.*``, ``mlp_head.*``, ``teacher.model.*``);
+* Leopart (``model.*``) and NeCo, which are plain backbones with a head beside them;
 
 each with ``module.`` in front or not. What is of no use is named, never dropped unseen.
 """
@@ -77,11 +78,11 @@ class DenseParts:
     """A published file taken apart.
 
     Attributes:
-        method: ``"timet"``, ``"dino"``, ``"dinov2"`` or ``"vit"``.
+        method: ``"timet"``, ``"timet-clean"`` (its later layout), ``"dino"``, ``"dinov2"`` or ``"vit"``.
         which: ``"student"`` or ``"teacher"`` where the file says so, otherwise ``""``.
         shape: of the backbone.
         backbone: its state dict under timm's names.
-        head, prototypes: those of TimeT; empty and ``None`` elsewhere.
+        head, prototypes: those of TimeT and of what follows it; empty and ``None`` elsewhere.
         unused: keys of the file that are left out.
         notes: what a reader should know.
     """
@@ -124,7 +125,7 @@ def dense_parts(content: Mapping[str, Any], which: str | None = None) -> DensePa
     prefix, taken, note = _chosen(found, state, which)
     method = _method(prefix, state)
     backbone, shape, left = _backbone({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
-    head, prototypes, used = _beside(prefix, state) if method == "timet" else ({}, None, [])
+    head, prototypes, used = _beside(prefix, state) if method.startswith("timet") else ({}, None, [])
     rest = [key for key in state if not key.startswith(prefix) and key not in used]
     unused = [f"{prefix}{key}" for key in left] + rest
     heads = f"{shape.heads} heads are assumed: the file does not say"
@@ -188,26 +189,34 @@ def _shown(prefix: str) -> str:
 
 
 def _method(prefix: str, state: State) -> str:
-    if "feature_extractor." in prefix or (prefix.endswith("teacher.backbone.") and _has(state, "teacher_prototypes")):
-        return "timet"
+    if _top(prefix) + "prototypes" in state and _heads(prefix, state):
+        return "timet" if prefix.endswith("backbone.") else "timet-clean"
     if any(key.startswith(prefix + "blocks.") and ".ls1." in key for key in state):
         return "dinov2"
     return "dino" if any("last_layer.weight_" in key for key in state) else "vit"
 
 
-def _has(state: State, name: str) -> bool:
-    return any(key.split(".")[-1] == name for key in state)
+def _top(prefix: str) -> str:
+    """What stands before the keys of the whole method that a backbone is part of."""
+    words = prefix.split(".")
+    inside = [i for i, word in enumerate(words) if word == "feature_extractor" or word.startswith(_TEACHERS)]
+    return "".join(f"{word}." for word in words[: inside[0]]) if inside else ""
+
+
+def _heads(prefix: str, state: State) -> str:
+    """What stands before the keys of the projection head that belongs to a backbone; empty when there is none."""
+    top, own = _top(prefix), prefix.removesuffix("backbone.").removesuffix("model.")
+    names = (f"{own}head.", f"{top}teacher_mlp_head." if _kind(prefix) == TEACHER else f"{top}mlp_head.")
+    return next((name for name in names if f"{name}0.weight" in state), "")
 
 
 def _beside(prefix: str, state: State) -> tuple[State, Tensor | None, list[str]]:
     """TimeT's projection head and prototypes of the same half as its backbone, and the keys they have."""
-    head_prefix = prefix.removesuffix("backbone.") + "head."
-    head_keys = [key for key in state if key.startswith(head_prefix)]
-    top = prefix.removesuffix("backbone.").removesuffix("feature_extractor.").removesuffix("teacher.")
-    name = top + ("teacher_prototypes" if prefix.endswith("teacher.backbone.") else "prototypes")
-    prototypes = state.get(name)
-    head = {key[len(head_prefix) :]: state[key] for key in head_keys}
-    return head, prototypes, head_keys + ([] if prototypes is None else [name])
+    before = _heads(prefix, state)
+    used = [key for key in state if key.startswith(before)]
+    head = {key[len(before) :]: state[key] for key in used}
+    name = _top(prefix) + ("teacher_prototypes" if _kind(prefix) == TEACHER else "prototypes")
+    return head, state.get(name), used + ([name] if name in state else [])
 
 
 def _backbone(raw: State) -> tuple[State, VitShape, list[str]]:

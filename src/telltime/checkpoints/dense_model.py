@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from telltime.checkpoints.build import build, check_fits, describe
 from telltime.checkpoints.dense import KIND, STUDENT, TEACHER
 from telltime.checkpoints.errors import CheckpointError
 from telltime.checkpoints.folder import weights_hash, write_folder
+from telltime.methods.followers import projection
 
 
 class DenseModel(nn.Module):
@@ -123,14 +123,6 @@ def _skeleton(config: Mapping[str, Any]) -> DenseModel:
         raise CheckpointError(f"its config.json is not that of an encoder of places ({error})") from error
 
 
-def projection(sizes: list[int]) -> nn.Sequential:
-    """Linear layers of these sizes with GELU between, as TimeT's head: layers 0, 2, 4, ... have weights."""
-    layers: list[nn.Module] = []
-    for before, after in pairwise(sizes):
-        layers += [nn.Linear(before, after), nn.GELU()]
-    return nn.Sequential(*layers[:-1])
-
-
 def projection_of(state: Mapping[str, Tensor]) -> nn.Sequential | None:
     """A head from its published weights; ``None`` when there are none.
 
@@ -150,7 +142,7 @@ def projection_of(state: Mapping[str, Tensor]) -> nn.Sequential | None:
 
 
 def sizes_of(head: nn.Module) -> list[int]:
-    """Sizes of a head as :func:`projection` takes them.
+    """Sizes of a head as :func:`~telltime.methods.followers.projection` takes them.
 
     Raises:
         CheckpointError: it is another kind of network.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli import _probes, _propagation
+from telltime.cli import _probes
 from telltime.cli._reading import bar, reading, whole_number
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _clustering(asked: Asked) -> "Result":
     from telltime.tasks.clustering import clustering, settings_of
 
     options = ("size", "masks", "per", "k", "matching", "frames", "points", "seeds")
-    task, preset = asked.args.task, asked.args.preset or "paper"
+    task, preset = asked.args.task, asked.args.preset or PRESETS[asked.args.task][0]
     settings = settings_of(task, preset, **asked.given(*options))
     table = asked.load(asked.args.split or "test")
     said = {"task": task, "preset": preset, "name": asked.args.model, "seed": asked.args.seed}
@@ -52,15 +52,17 @@ MEASURES: dict[str, Callable[[Asked], "Result"]] = {
     "clustering": _clustering,
     "overclustering": _clustering,
     **_probes.MEASURES,
-    **_propagation.MEASURES,
 }
 """What measures which task; it imports what it needs when it is called."""
 
 TASKS = tuple(MEASURES)
 
 _CLUSTERS = ("clustering", "overclustering")
-PRESETS = {task: ("paper", "leopart", "published") for task in _CLUSTERS} | _probes.PRESETS | _propagation.PRESETS
-"""Names that ``--preset`` takes, by task."""
+PRESETS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_CLUSTERS, ("paper", "leopart", "published")),
+    **_probes.PRESETS,
+}
+"""Names that ``--preset`` takes, by task; the first is what is taken without one."""
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "preset": TASKS,
@@ -76,7 +78,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "points": (*_CLUSTERS, *_probes.SHARED["points"]),
     "seeds": _CLUSTERS,
     **_probes.OWN,
-    **_propagation.OWN,
 }
 """Which tasks each option goes with."""
 
@@ -84,9 +85,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what only these tasks take."""
     own = parser.add_argument_group(
-        "of dense tasks", "DATA has masks: davis, youtube-vos, mose, visor, voc, masked ..."
+        "of dense tasks", "their data have masks: davis, youtube-vos, voc, masked and others"
     )
-    own.add_argument("--preset", metavar="NAME", help="settings by name: paper (default), or another of the task's")
+    own.add_argument("--preset", metavar="NAME", help="settings by name: paper (default), leopart and others, by task")
     own.add_argument("--size", type=whole_number(1), metavar="PX", help="side of the frames that are encoded")
     own.add_argument(
         "--position", choices=("published", "size"), help="how a transformer's positions are brought to other grids"
@@ -103,18 +104,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     own.add_argument("--seeds", type=whole_number(1), metavar="N", help="runs of k-means whose scores are averaged")
     _probes.add_arguments(own)
-    _propagation.add_arguments(own)
 
 
 def check(args: argparse.Namespace) -> None:
     """Options that do not go together are an error of the command line."""
     for option, tasks in OPTIONS.items():
         if args.task not in tasks and getattr(args, option) is not None:
-            listed = ", ".join(tasks) if tasks != TASKS else "dense tasks"
+            listed = ", ".join(tasks) if tasks is not TASKS else "dense tasks"
             args.usage_error(f"--{option.replace('_', '-')} goes with {listed}, not with {args.task}")
-    presets = PRESETS.get(args.task, ())
-    if args.preset and presets and args.preset not in presets:
-        args.usage_error(f"--preset of {args.task} is one of {', '.join(presets)}, not {args.preset}")
+    if args.preset is not None and args.preset not in PRESETS.get(args.task, ()):
+        known = ", ".join(PRESETS.get(args.task, ()))
+        args.usage_error(f"--preset of {args.task} is one of {known}, not {args.preset}")
     if args.task in TASKS and args.fraction:
         args.usage_error(f"--fraction goes with tasks that train on labels of whole videos, not with {args.task}")
 

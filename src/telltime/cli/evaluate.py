@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from telltime.datasets.record import Table
     from telltime.tasks.result import Result
 
-SUMMARY = (
-    "score a model by linear probe, fine-tuning, neighbours, retrieval, time of day, scenes, segmentation and others"
-)
+SUMMARY = "score a model by linear probe, fine-tuning, neighbours, retrieval, time, scenes, segmentation and others"
 
 TASKS = (
     "linear",

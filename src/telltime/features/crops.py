@@ -45,9 +45,10 @@ class Crops:
         def alter(record: Record, frames: Tensor, truth: np.ndarray | None) -> tuple[Tensor, np.ndarray | None]:
             rng = item_rng(seed, epoch, record.id)
             made = torch.empty(len(frames), 3, *side, dtype=torch.uint8)
+            height, width = frames.shape[-2:]
             masks = None if small is None else np.empty((len(frames), *small), dtype=np.uint8)
             for i in range(len(frames)):
-                box = random_box(rng, *frames.shape[-2:], self.scale)
+                box = random_box(rng, height, width, self.scale)
                 turned = rng.random_sample() < self.flip
                 one = resized(crop(frames[i : i + 1], *box), side)
                 one = recoloured(one, rng, self.jitter) if self.jitter else one

@@ -53,7 +53,7 @@ def drawn_places(grids: Tensor, size: tuple[int, int], count: int, seed: int = 1
 def centroids(
     points: Tensor | np.ndarray, k: int, iterations: int = 50, restarts: int = 5, seed: int = 1, spherical: bool = False
 ) -> Tensor:
-    """faiss's k-means on points float ``[n, D]``: float32 ``[k, D]`` on the CPU; with fewer points than k, the points."""
+    """faiss's k-means on points float ``[n, D]``: float32 ``[k, D]`` on the CPU; of k points or fewer, the points."""
     import faiss
 
     rows = np.ascontiguousarray(points.cpu() if isinstance(points, Tensor) else points, dtype=np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 MATCHINGS = ("hungarian", "precision", "iou", "none")
 PROTOCOLS = ("frame", "clip", "dataset")
 VOID = 255
-_TOGETHER = 1 << 20
+_TOGETHER = 1 << 17
 
 
 def confusion(
@@ -81,8 +81,8 @@ def matched_iou(counts: np.ndarray, matching: str = "hungarian", background: boo
         counts: :func:`confusion`, int64 ``[labels, clusters]``. Labels with no pixel take no part.
         matching: ``"hungarian"``: one cluster for each label, so that the sum of IoUs is largest; clusters left over
             go to the first label present (the background, where there is any). ``"precision"``: every cluster to the
-            label that most of its pixels have, ``"iou"``: to the label it has the largest IoU with, in both the first of
-            equals. ``"none"``: cluster i is label i.
+            label that most of its pixels have, ``"iou"``: to the label that it has the largest IoU with, in both to
+            the first of equals. ``"none"``: cluster i is label i.
         background: whether label 0 counts in the mean.
 
     Raises:

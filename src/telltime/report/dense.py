@@ -1,8 +1,8 @@
 """Segmentations on the page of an evaluation: frames, their truth and what was predicted, side by side.
 
 A dense task fills ``Result.details["segmented"]``, a list of ``{"id", "frames", "truth", "predicted", "score"}``:
-``frames`` uint8 ``[n, 3, H, W]`` RGB, ``truth`` and ``predicted`` uint8 ``[n, h, w]`` of any size, ``truth`` or ``score``
-``None`` where there is none. Equal numbers have equal colours; 0 is the background, 255 void.
+``frames`` uint8 ``[n, 3, H, W]`` RGB, ``truth`` and ``predicted`` uint8 ``[n, h, w]`` of any size; ``truth`` and
+``score`` are ``None`` where there is none. Equal numbers have equal colours; 0 is the background, 255 void.
 """
 
 import colorsys
@@ -25,7 +25,8 @@ def sections(page: Page, details: Mapping[str, Any]) -> None:
     """Add the segmentations of ``details`` to a page."""
     shown = details["segmented"]
     truth = any(one.get("truth") is not None for one in shown)
-    lead = "Frames on the left" + (", their masks in the middle" if truth else "") + ", what was predicted on the right."
+    middle = ", their masks in the middle" if truth else ""
+    lead = f"Frames on the left{middle}, what was predicted on the right."
     page.section("Segmentations", f"{lead} Equal colours are equal labels; the background is dim, void is white.")
     page.strips(segmented_rows(shown))
 

@@ -127,8 +127,8 @@ def clustering(
 ) -> Result:
     """Matched IoU of clusters.
 
-    Metrics: ``miou`` (mean over labels, then over what was clustered), ``miou_foreground`` (without label 0, where there
-    are others), ``clusters`` (mean number), and of several seeds ``miou_std``.
+    Metrics: ``miou`` (mean over labels, then over what was clustered), ``miou_foreground`` (without label 0, where
+    there are others), ``clusters`` (mean number), and of several seeds ``miou_std``.
 
     Args:
         preset: which preset the settings come from, for the result.
@@ -307,7 +307,7 @@ class _Run:
         thing = {"frame": "frames", "clip": "clips", "dataset": "records"}[self.settings.per]
         notes = []
         if self.alone:
-            notes.append(f"{self.alone} of {self.scored} {thing} hold a single label, whose score is that of no choice.")
+            notes.append(f"{self.alone} of {self.scored} {thing} hold a single label, which no cluster can miss.")
         if self.blank:
             notes.append(f"{self.blank} {thing} are all void and count for nothing.")
         if self.settings.per == "dataset" and of_instances(self.table):

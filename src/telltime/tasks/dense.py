@@ -1,6 +1,6 @@
 """What dense evaluations share: names of models, data and labels, and pictures kept for the page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,16 @@ def deviation(encoder: DenseEncoder, table: Table) -> tuple[float, float, float]
     """What videos are divided by as published, where the encoder has ImageNet's standard deviations; else its own."""
     usual = torch.allclose(encoder.std.flatten().cpu(), torch.tensor((0.229, 0.224, 0.225)), atol=1e-6)
     return VIDEO_DEVIATION if usual and things(table)["things"] == "video" else None
+
+
+def called(settings: Any, presets: Mapping[str, Any]) -> str:
+    """Settings by the preset they are nearest to and what differs from it: ``"paper"``, ``"paper, size 224"``."""
+    differing = {
+        name: [f"{key} {value}" for key, value in vars(settings).items() if value != getattr(preset, key)]
+        for name, preset in presets.items()
+    }
+    name = min(differing, key=lambda each: len(differing[each]))
+    return ", ".join([name, *differing[name]])
 
 
 def streaming(how: Reading) -> dict[str, Any]:

@@ -7,7 +7,7 @@ deviations that the network was trained with (the reproduction divides blue by 0
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from telltime.features.crops import Crops
 from telltime.features.dense import Choose, View, drawn_frames, see
 from telltime.features.memory_bank import MemoryBank, shares_of, varied_places
 from telltime.metrics.segmentation import confusion, matched_iou
-from telltime.tasks.dense import Pictures, describe_encoder, describe_masks, deviation, masked, streaming
+from telltime.tasks.dense import Pictures, called, describe_encoder, describe_masks, deviation, masked, streaming
 from telltime.tasks.mask_classes import MaskClasses
 from telltime.tasks.measuring import Reading
 from telltime.tasks.result import Result
@@ -111,14 +111,14 @@ def dense_retrieval(
     scored = matched_iou(counts, "none")
     return Result(
         task="dense-retrieval",
-        protocol=_protocol(settings, len(bank)),
+        protocol=called(settings, PRESETS),
         metrics={
             "miou": scored.mean,
             "accuracy": float(np.trace(counts) / max(1, counts.sum())),
             "memory": float(len(bank)),
         },
         model=describe_encoder(encoder, side, name),
-        data=describe_masks([train, test]),
+        data=describe_masks([train, test]) | {"settings": asdict(settings)},
         records=number,
         dropped=how.policy.dropped,
         seconds=time.monotonic() - started,
@@ -196,8 +196,3 @@ def _some(table: Table, choose: Choose, count: int, seed: int) -> dict[str, list
     for at in sorted(rng.permutation(len(every))[:count].tolist()):
         chosen.setdefault(every[at][0], []).append(every[at][1])
     return chosen
-
-
-def _protocol(settings: RetrievalSettings, kept: int) -> str:
-    known = [name for name, preset in PRESETS.items() if replace(preset, memory=settings.memory) == settings]
-    return f"{known[0] if known else 'own settings'}, memory of {kept} places"

@@ -21,19 +21,18 @@ one count of pixels by picture and cluster.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from telltime.backbones.attention_mask import attention_mask
 from telltime.backbones.dense import DenseEncoder
+from telltime.checkpoints.errors import CheckpointError
 from telltime.datasets.masks import VOID
-from telltime.datasets.record import DatasetError, Record, Table
+from telltime.datasets.record import Table
 from telltime.features.crops import nearest as nearest_pixels
-from telltime.features.dense import View, drawn_frames, see
 from telltime.features.kmeans import FAISS_POINTS, centroids, drawn_places, nearest
 from telltime.features.principal import ScaledComponents
 from telltime.features.spool import Spool
@@ -51,14 +50,14 @@ from telltime.metrics.foreground import (
 from telltime.metrics.segmentation import confusion, matched_iou
 from telltime.tasks.dense import (
     Pictures,
+    called,
     describe_encoder,
     describe_masks,
-    deviation,
     masked,
     of_instances,
-    streaming,
     things,
 )
+from telltime.tasks.foreground_places import Places, cluster_places, read_places, reduce_places
 from telltime.tasks.measuring import Reading, partial_notes
 from telltime.tasks.result import Result
 
@@ -127,21 +126,6 @@ def settings_of(preset: str = "paper", **changes: Any) -> ForegroundSettings:
     return replace(PRESETS[preset], **changes)
 
 
-@dataclass
-class _Split:
-    """What is kept of a split: rows are frames."""
-
-    table: Table
-    learned: ScaledComponents
-    spool: Spool
-    grid: Tensor = field(default_factory=lambda: torch.empty(0))
-    attention: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
-    labels: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint8))
-    shown: list[tuple[Record, slice, np.ndarray]] = field(default_factory=list)
-    records: int = 0
-    clusters: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint16))
-
-
 def foreground(
     encoder: DenseEncoder,
     train: Table,
@@ -159,24 +143,24 @@ def foreground(
 
     Raises:
         DatasetError: a split has no masks, or nothing of it could be read.
-        ValueError: the network has no class token to attend with.
+        CheckpointError: the network has no class token to attend with.
     """
     started, settings, how = time.monotonic(), settings or ForegroundSettings(), reading or Reading()
     train, test = masked(train), masked(test)
     encoder = encoder.to(how.place()).eval()
+    _check_attention(encoder, settings.size, name)
     pictures = Pictures([record.id for record in test.records])
     shared = ScaledComponents(settings.components) if settings.joint else None
     with Spool() as first, Spool() as second:
         learning, asked = (
-            _Split(table, shared or ScaledComponents(settings.components), spool)
+            Places(table, shared or ScaledComponents(settings.components), spool)
             for table, spool in ((train, first), (test, second))
         )
         for split in (learning, asked):
-            _read(split, encoder, settings, how, pictures, seed)
-        for split in (learning, asked):
-            split.grid = torch.cat([split.learned.grid(torch.from_numpy(block).float()) for block in split.spool])
+            read_places(split, encoder, settings, how, pictures, seed)
+        both = reduce_places(learning, asked)
         told = how.told("clustering")
-        _cluster(learning, asked, settings)
+        cluster_places(learning, asked, both, settings)
         if told is not None:
             told(1, 2)
         known = _counts(learning, settings)
@@ -200,7 +184,7 @@ def foreground(
         notes.append("Labels are objects of single videos, yet miou matches them over all: read jaccard.")
     return Result(
         task="foreground",
-        protocol=_protocol(settings),
+        protocol=called(settings, PRESETS),
         metrics={
             **{key: value for key, value in scores.items() if not np.isnan(value)},
             "miou": miou,
@@ -208,7 +192,7 @@ def foreground(
             "foreground_share": float(cut.mean()),
         },
         model=describe_encoder(encoder, settings.size, name),
-        data=describe_masks([train, test]) | {"settings": vars(settings)},
+        data=describe_masks([train, test]) | {"settings": asdict(settings)},
         records=asked.records,
         dropped=how.policy.dropped,
         seconds=time.monotonic() - started,
@@ -216,48 +200,16 @@ def foreground(
     )
 
 
-def _read(
-    split: _Split, encoder: DenseEncoder, settings: ForegroundSettings, how: Reading, pictures: Pictures, seed: int
-) -> None:
-    """Encode a split: its features are set aside, what else is small is kept."""
-    view = View(settings.size, settings.masks, deviation(encoder, split.table), attention=True, shown=True)
-    attention: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    count = 0
-    given = how.told(f"{split.table.split}: features")
-    choose = drawn_frames(settings.frames, seed)
-    for seen in see(encoder, split.table.records, view, choose, **streaming(how), progress=given):
-        assert seen.labels is not None
-        assert seen.attention is not None
-        assert seen.frames is not None
-        split.learned.add(seen.grid.permute(0, 2, 3, 1).flatten(0, 2).cpu())
-        split.spool.append(seen.grid.to("cpu", torch.float16).numpy())
-        attention.append(attention_mask(seen.attention, settings.share).cpu().numpy().astype(bool))
-        labels.append(seen.labels)
-        if pictures.wants(seen.record):
-            split.shown.append((seen.record, slice(count, count + len(seen.labels)), seen.frames.numpy()))
-        count += len(seen.labels)
-        split.records += 1
-    if not split.records:
-        raise DatasetError(f"not one of {len(split.table)} {split.table.split} records with masks could be read")
-    split.attention, split.labels = np.concatenate(attention), np.concatenate(labels)
+def _check_attention(encoder: DenseEncoder, size: int, name: str | None) -> None:
+    """Say at once what would only come after a batch was read."""
+    try:
+        with torch.inference_mode():
+            encoder.attention(encoder.mean.new_zeros(1, 3, size, size))
+    except ValueError as error:
+        raise CheckpointError(f"{name or encoder.name} cannot tell foreground: {error}") from None
 
 
-def _cluster(learning: _Split, asked: _Split, settings: ForegroundSettings) -> None:
-    """Cluster of every place of both splits, uint16 ``[n, h, w]``."""
-    groups = [[learning, asked]] if settings.joint else [[learning], [asked]]
-    for group in groups:
-        every = torch.cat([split.grid for split in group]) if len(group) > 1 else group[0].grid
-        size = (int(every.shape[2]), int(every.shape[3]))
-        points = drawn_places(every, size, settings.points * settings.k, 1, smooth=False)
-        if settings.spherical:
-            points = torch.nn.functional.normalize(points, dim=1)
-        means = centroids(points, settings.k, settings.iterations, settings.restarts, 1, settings.spherical)
-        for split in group:
-            split.clusters = nearest(split.grid, means, size, smooth=False)
-
-
-def _counts(split: _Split, settings: ForegroundSettings) -> ClusterCounts:
+def _counts(split: Places, settings: ForegroundSettings) -> ClusterCounts:
     """Pixels of the masks by frame and cluster."""
     parts = []
     for rows in _parts(len(split.labels)):
@@ -275,7 +227,7 @@ def _as_truth(counts: ClusterCounts) -> ClusterCounts:
     return replace(counts, foreground=counts.attended, truth=counts.attended.sum(1))
 
 
-def _border(split: _Split, chosen: np.ndarray, settings: ForegroundSettings) -> float:
+def _border(split: Places, chosen: np.ndarray, settings: ForegroundSettings) -> float:
     """Boundary F, mean over frames; NaN when no frame has one."""
     found = nearest_pixels(chosen[split.clusters], split.labels.shape[1:])
     if settings.background_border:
@@ -283,7 +235,7 @@ def _border(split: _Split, chosen: np.ndarray, settings: ForegroundSettings) -> 
     return mean_bfscore(_binary(split.labels) == 1, found, settings.border, missed=0.0)
 
 
-def _objects(split: _Split, chosen: np.ndarray, settings: ForegroundSettings) -> float:
+def _objects(split: Places, chosen: np.ndarray, settings: ForegroundSettings) -> float:
     """mIoU of what was cut out, clustered over all frames; the background's features are 0."""
     labels = np.unique(split.labels)
     k = settings.classes or int((labels != VOID).sum())
@@ -300,7 +252,7 @@ def _objects(split: _Split, chosen: np.ndarray, settings: ForegroundSettings) ->
     return matched_iou(counts).mean
 
 
-def _masked(split: _Split, cut: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
+def _masked(split: Places, cut: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
     """Features ``[n, C, h, w]`` and what of them was cut out, ``[n, 1, h, w]``."""
     at = 0
     for block in split.spool:
@@ -316,8 +268,3 @@ def _binary(labels: np.ndarray) -> np.ndarray:
 
 def _parts(count: int) -> Iterator[slice]:
     return (slice(start, start + _TOGETHER) for start in range(0, count, _TOGETHER))
-
-
-def _protocol(settings: ForegroundSettings) -> str:
-    known = [name for name, preset in PRESETS.items() if preset == settings]
-    return known[0] if known else f"own settings, {settings.k} clusters"

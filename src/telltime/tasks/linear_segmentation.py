@@ -11,7 +11,7 @@ interpolated, not the features; the result is the published one.
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from telltime.features.crops import Crops
 from telltime.features.dense import View, drawn_frames, see
 from telltime.features.spool import Spool
 from telltime.metrics.segmentation import confusion, matched_iou
-from telltime.tasks.dense import Pictures, describe_encoder, describe_masks, deviation, masked, streaming
+from telltime.tasks.dense import Pictures, called, describe_encoder, describe_masks, deviation, masked, streaming
 from telltime.tasks.mask_classes import MaskClasses
 from telltime.tasks.measuring import Reading
 from telltime.tasks.result import Result
@@ -137,10 +137,10 @@ def linear_segmentation(
     scored = matched_iou(counts, "none")
     return Result(
         task="linear-segmentation",
-        protocol=_protocol(settings),
+        protocol=called(settings, PRESETS),
         metrics={"miou": scored.mean, "accuracy": float(np.trace(counts) / max(1, counts.sum()))},
         model=describe_encoder(encoder, settings.size, name),
-        data=describe_masks([train, test]),
+        data=describe_masks([train, test]) | {"settings": asdict(settings)},
         records=seen,
         dropped=how.policy.dropped,
         seconds=time.monotonic() - started,
@@ -275,10 +275,3 @@ def _score(
     if not number:
         raise DatasetError(f"not one of {len(table)} test {classes.thing}s could be read")
     return counts, pictures, number
-
-
-def _protocol(settings: LinearSettings) -> str:
-    found = [name for name, preset in PRESETS.items() if preset == settings]
-    what = "crops" if settings.crops else "whole frames"
-    own = f"{settings.epochs} epochs of {what} at {settings.size} px, masks at {settings.masks} px"
-    return found[0] if found else own

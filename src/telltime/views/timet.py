@@ -191,7 +191,7 @@ def _coloured(planes: Tensor, draws: dict[str, Tensor]) -> None:
 def blur_(planes: Tensor, deviations: Tensor) -> Tensor:
     """A Gaussian blur, in place, its edges held; float32 ``[3, N, T, H, W]`` by pixels ``[N, T]``, 0 for none.
 
-    Pillow's ``GaussianBlur`` approximates the same by boxes; the two are within 3 of 255 up to a deviation of 3.
+    Pillow's ``GaussianBlur`` approximates the same by boxes; the two are within 3 of 255 up to a deviation of 2.
     """
     reach = max(1, math.ceil(3 * float(deviations.max())))
     places = torch.arange(-reach, reach + 1, device=planes.device)
