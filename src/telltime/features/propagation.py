@@ -66,9 +66,10 @@ class Settings:
             raise ValueError(f"a side of {self.side} pixels is shorter than the multiple of {self.multiple}")
 
 
-_PRESETS = {"dino": Settings(), "fine": Settings(cell=8, first="area")}
+_PRESETS = {"dino": Settings(), "fine": Settings(cell=8, first="area", topk=10)}
 PRESETS = tuple(_PRESETS)
-"""``dino``: as published. ``fine``: places of 8 pixels, which know how much of them an object has in the first frame."""
+"""``dino``: as published. ``fine``: places of 8 pixels, of which 10 are asked as there are more to an object, and which
+know how much of them an object has in the first frame."""
 
 
 def preset(name: str, **changed: Any) -> Settings:
