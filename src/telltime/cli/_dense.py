@@ -59,7 +59,7 @@ MEASURES: dict[str, Callable[[Asked], "Result"]] = {
 TASKS = tuple(MEASURES)
 
 _CLUSTERS = ("clustering", "overclustering")
-PRESETS = {task: ("paper", "leopart", "published") for task in _CLUSTERS} | _probes.PRESETS | _propagation.PRESETS
+PRESETS = dict.fromkeys(_CLUSTERS, ("paper", "leopart", "published")) | _probes.PRESETS | _propagation.PRESETS
 """Names that ``--preset`` takes, by task."""
 
 OPTIONS: dict[str, tuple[str, ...]] = {

@@ -3,8 +3,8 @@
 >>> for labels in propagate(encoder, video, {0: first}, preset("dino")):        # uint8 [H, W], frame by frame
 ...     ...
 
-Only the features of the last few frames are held, so that a video may be of any length. Source of the protocol: Caron et
-al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021, after Jabri et al., NeurIPS 2020.
+Only the features of the last few frames are held, so that a video may be of any length. Source of the protocol: Caron
+et al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021, after Jabri et al., NeurIPS 2020.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -153,7 +153,7 @@ class Carrier:
         return [label for objects, _ in self._lots for label in objects]
 
     def step(self, grid: Tensor, given: np.ndarray | None = None) -> np.ndarray:
-        """Grid ``[C, h, w]`` of the next frame, and labels told in it uint8 ``[H, W]``, to its labels uint8 ``[H, W]``."""
+        """Grid ``[C, h, w]`` of the next frame, and labels told in it, to its labels; both uint8 ``[H, W]``."""
         labels = self._carried(grid[None])
         if given is None:
             return labels
@@ -202,8 +202,9 @@ def first_map(labels: np.ndarray, objects: list[int], grid: tuple[int, int], how
 
 @torch.inference_mode()
 def _grids(encoder: DenseEncoder, frames: Tensor, settings: Settings) -> Tensor:
-    seen = resized(frames.to(encoder.std.device), seen_size((int(frames.shape[-2]), int(frames.shape[-1])), settings))
-    images = encoder.prepare(resized(seen, looked_at(encoder, (int(seen.shape[-2]), int(seen.shape[-1])), settings.cell)))
+    size = seen_size((int(frames.shape[-2]), int(frames.shape[-1])), settings)
+    seen = resized(frames.to(encoder.std.device), size)
+    images = encoder.prepare(resized(seen, looked_at(encoder, size, settings.cell)))
     if settings.video_deviation and has_imagenet_deviation(encoder):
         images = images * (encoder.std / encoder.std.new_tensor(VIDEO_DEVIATION).view(3, 1, 1))
     with torch.autocast("cuda", torch.bfloat16) if images.is_cuda else nullcontext():
