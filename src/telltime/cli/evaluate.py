@@ -65,7 +65,8 @@ examples:
   telltime evaluate dense-retrieval runs/timet --data voc --root data/voc --memory 1024000 --out results/places
   telltime evaluate propagation efficientnet-lite0 --data davis --root data/DAVIS --write-masks --out results/vos
 
-DIR gets result.json, report.html and dropped.jsonl, of retrieval queries.json and of time-of-day photos.json too;
+DIR gets result.json, report.html and dropped.jsonl, of retrieval queries.json, of time-of-day photos.json and of
+propagation objects.json too;
 features are kept in DIR/features unless --cache names a folder.
 """
 

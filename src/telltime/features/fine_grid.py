@@ -56,7 +56,11 @@ def fine_grid(encoder: "DenseEncoder", frames: Tensor, cell: int | None = None, 
     if cell is None or cell == encoder.stride or not is_fine(encoder, cell):
         return F.normalize(encoder(images).float(), dim=1)
     maps = encoder.network.forward_intermediates(
-        images, indices=stages_between(encoder, cell), output_fmt="NCHW", intermediates_only=True
+        images,
+        indices=stages_between(encoder, cell),
+        stop_early=True,
+        output_fmt="NCHW",
+        intermediates_only=True,
     )
     finest = (int(maps[0].shape[-2]), int(maps[0].shape[-1]))
     parts = [F.normalize(upsampled(each, finest), dim=1) for each in maps]

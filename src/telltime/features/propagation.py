@@ -3,8 +3,8 @@
 >>> for labels in propagate(encoder, video, {0: first}, preset("dino")):        # uint8 [H, W], frame by frame
 ...     ...
 
-Only the features of the last few frames are held, so that a video may be of any length. Source of the protocol: Caron et
-al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021, after Jabri et al., NeurIPS 2020.
+Only the features of the last few frames are held, so that a video may be of any length. Source of the protocol: Caron
+et al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021, after Jabri et al., NeurIPS 2020.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -66,9 +66,10 @@ class Settings:
             raise ValueError(f"a side of {self.side} pixels is shorter than the multiple of {self.multiple}")
 
 
-_PRESETS = {"dino": Settings(), "fine": Settings(cell=8, first="area")}
+_PRESETS = {"dino": Settings(), "fine": Settings(cell=8, first="area", topk=10)}
 PRESETS = tuple(_PRESETS)
-"""``dino``: as published. ``fine``: places of 8 pixels, which know how much of them an object has in the first frame."""
+"""``dino``: as published. ``fine``: places of 8 pixels, of which 10 are asked as there are more to an object, and which
+know how much of them an object has in the first frame."""
 
 
 def preset(name: str, **changed: Any) -> Settings:
@@ -152,7 +153,7 @@ class Carrier:
         return [label for objects, _ in self._lots for label in objects]
 
     def step(self, grid: Tensor, given: np.ndarray | None = None) -> np.ndarray:
-        """Grid ``[C, h, w]`` of the next frame, and labels told in it uint8 ``[H, W]``, to its labels uint8 ``[H, W]``."""
+        """Grid ``[C, h, w]`` of the next frame, and labels told in it, to its labels; both uint8 ``[H, W]``."""
         labels = self._carried(grid[None])
         if given is None:
             return labels
@@ -201,8 +202,9 @@ def first_map(labels: np.ndarray, objects: list[int], grid: tuple[int, int], how
 
 @torch.inference_mode()
 def _grids(encoder: DenseEncoder, frames: Tensor, settings: Settings) -> Tensor:
-    seen = resized(frames.to(encoder.std.device), seen_size((int(frames.shape[-2]), int(frames.shape[-1])), settings))
-    images = encoder.prepare(resized(seen, looked_at(encoder, (int(seen.shape[-2]), int(seen.shape[-1])), settings.cell)))
+    size = seen_size((int(frames.shape[-2]), int(frames.shape[-1])), settings)
+    seen = resized(frames.to(encoder.std.device), size)
+    images = encoder.prepare(resized(seen, looked_at(encoder, size, settings.cell)))
     if settings.video_deviation and has_imagenet_deviation(encoder):
         images = images * (encoder.std / encoder.std.new_tensor(VIDEO_DEVIATION).view(3, 1, 1))
     with torch.autocast("cuda", torch.bfloat16) if images.is_cuda else nullcontext():

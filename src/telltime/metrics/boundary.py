@@ -1,7 +1,8 @@
 """How well the outline of an object is met: DAVIS's boundary measure F.
 
-Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation", CVPR 2016, section 4; the
-outline is that of Martin et al.'s Berkeley benchmark, one pixel wide, between a pixel and its right and lower neighbours.
+Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation", CVPR 2016, section 4.
+The outline is that of the Berkeley benchmark (Martin et al.), one pixel wide, where a pixel meets its neighbours on the
+right and below.
 """
 
 import math
@@ -72,7 +73,7 @@ def _edge_points(mask: np.ndarray) -> np.ndarray:
     columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
     top, left = max(rows[0] - 1, 0), max(columns[0] - 1, 0)
     box = mask[top : rows[-1] + 2, left : columns[-1] + 2]  # slices end at the border where there is no neighbour
-    return np.argwhere(outline(box)) + (top, left)
+    return np.argwhere(outline(box)) + np.array([top, left])
 
 
 def _f(predicted: np.ndarray, truth: np.ndarray, near: int) -> float:

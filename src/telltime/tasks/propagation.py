@@ -14,52 +14,28 @@ Objects that come in later are told in the frame they come in, as YouTube-VOS do
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from telltime.backbones.dense import DenseEncoder
+from telltime.backbones.vit_grid import is_vit
 from telltime.clips.masks import annotated, first_appearances, read_labels
 from telltime.datasets.record import DatasetError, Record, Table
 from telltime.features.dense import is_picture
-from telltime.features.propagation import Settings, preset, propagate, seen_size, usual_preset
-from telltime.media.errors import MediaError, TooShort, Unreadable
+from telltime.features.propagation import PRESETS, Settings, preset, propagate, seen_size, usual_preset
+from telltime.media.errors import MediaError, TooShort
 from telltime.media.files import whole
 from telltime.media.mask import write_mask
 from telltime.media.video import Video
-from telltime.metrics.video_objects import Course, course, score_labels
 from telltime.tasks.dense import Pictures, describe_encoder, describe_masks, masked, things
 from telltime.tasks.measuring import Reading, partial_notes
+from telltime.tasks.propagated import Passing, Scores, Shown, mask_names
 from telltime.tasks.result import Result
-from telltime.views.dense import resized
 
 SCORED = ("inner", "rest")
-_SHOWN_FRAMES = 4
-_SHOWN_SIDE = 192
-
-
-@dataclass
-class _Scores:
-    """J and F of the objects of one video, frame by frame as they come."""
-
-    begun: dict[int, int]
-    j: dict[int, list[float]] = field(default_factory=dict)
-    f: dict[int, list[float]] = field(default_factory=dict)
-
-    def add(self, frame: int, predicted: np.ndarray, truth: np.ndarray) -> None:
-        objects = list(self.begun)
-        j, f = score_labels(predicted[None], truth[None], objects)
-        for at, label in enumerate(objects):
-            if frame > self.begun[label]:
-                self.j.setdefault(label, []).append(float(j[at, 0]))
-                self.f.setdefault(label, []).append(float(f[at, 0]))
-
-    def courses(self) -> dict[int, tuple[Course, Course]]:
-        return {label: (course(np.array(self.j[label])), course(np.array(self.f[label]))) for label in self.j}
 
 
 def propagation(
@@ -94,8 +70,7 @@ def propagation(
     if masks and out is None:
         raise ValueError("predictions are written below out, which is not given")
     started, reading = time.monotonic(), reading or Reading()
-    which = usual_preset(encoder)
-    settings = settings or preset(which)
+    settings = settings or preset(usual_preset(encoder))
     there = _videos(masked(table))
     run = _Run(encoder, there, settings, reading, scored, out if masks else None)
     rows = run.rows()
@@ -106,7 +81,7 @@ def propagation(
     if out is not None:
         with whole(out / "objects.json") as beside:
             beside.write_text(json.dumps({"objects": rows}, indent=1) + "\n")
-    known = [each for each in ("dino", "fine") if preset(each) == settings]
+    known = [each for each in PRESETS if preset(each) == settings]
     return Result(
         task="propagation",
         protocol=f"{known[0] if known else 'own settings'}, {scored} frames",
@@ -146,17 +121,14 @@ class _Run:
                 policy.check(len(self.table))
             else:
                 self.records += 1
-                courses = scores.courses()
-                self.unscored += len(scores.begun) - len(courses)
-                for label, (j, f) in courses.items():
-                    row: dict[str, Any] = {"video": record.id, "object": label, "frames": len(scores.j[label])}
-                    row |= {"J&F": (j.mean + f.mean) / 2, "J": j.mean, "F": f.mean}
-                    found.append(row | {f"J_{k}": getattr(j, k) for k in _COURSE} | {f"F_{k}": getattr(f, k) for k in _COURSE})
+                rows = scores.rows(record.id)
+                self.unscored += len(scores.begun) - len(rows)
+                found += rows
             if told is not None:
                 told(done, len(self.table))
         return found
 
-    def _video(self, record: Record) -> _Scores:
+    def _video(self, record: Record) -> Scores:
         frames = annotated(record)
         counted = set(frames[1:-1] if self.scored == "inner" else frames[1:])
         if not counted and self.out is None:
@@ -168,15 +140,15 @@ class _Run:
             if frame != frames[0]:
                 truth = read_labels(record, [frame])[0]
                 given[frame] = np.where(truth == label, truth, given.get(frame, np.zeros_like(truth)))
-        scores, shown = _Scores(begun), _Shown(self.pictures.wants(record), sorted(counted))
+        scores, shown = Scores(begun), Shown(self.pictures.wants(record), sorted(counted))
         with Video(record.path, limits=self.reading.limits, span=record.span) as video:
             count = video.probe().frames
             if frames[-1] >= count:
                 raise TooShort(record.path, f"holds {count} frames, frame {frames[-1]} has a mask")
             last = count - 1 if self.out is not None else max(counted)
-            source = _Passing(video, frames[0], last)
+            source = Passing(video, frames[0], last)
             told = {frame - frames[0]: labels for frame, labels in given.items()}
-            names = _names(record, count) if self.out is not None else {}
+            names = mask_names(record, count) if self.out is not None else {}
             for at, labels in enumerate(propagate(self.encoder, source, told, self.settings), frames[0]):
                 if self.out is not None:
                     write_mask(self.out / "masks" / record.id / f"{names[at]}.png", labels)
@@ -190,71 +162,25 @@ class _Run:
         self.seen = self.seen or seen_size((size[0], size[1]), self.settings)
         self.sizes.add(seen_size((size[0], size[1]), self.settings))
         if shown.frames:
-            mean = [value for values in scores.j.values() for value in values]
-            self.pictures.add(record, *shown.stacked(), float(np.mean(mean)) if mean else None)
+            self.pictures.add(record, *shown.stacked(), scores.mean_j())
         return scores
 
     def notes(self, rows: list[dict[str, Any]]) -> list[str]:
         """Sentences for the page."""
         assert self.seen is not None
         cell = self.settings.cell or self.encoder.stride
-        position = getattr(self.encoder, "position", None)
-        rule = f", positions by the rule {position!r}" if position and getattr(self.encoder, "_vit", None) else ""
+        network = getattr(self.encoder, "network", None)
+        rule = "" if network is None or not is_vit(network) else f", positions by the rule {self.encoder.position!r}"
         notes = [f"Frames at {self.seen[0]}x{self.seen[1]}, places of {cell} pixels{rule}."]
         if len(self.sizes) > 1:
-            notes.append(f"Videos differ in size: they were seen at {len(self.sizes)} sizes, of which that is the first.")
+            notes.append(
+                f"Videos differ in size: they were seen at {len(self.sizes)} sizes, of which that is the first."
+            )
         if self.unscored:
             notes.append(f"{self.unscored} objects are in no frame that is scored.")
         if not rows:
             notes.append("No video has masks enough to be scored; predictions were written.")
         return notes
-
-
-_COURSE = ("recall", "decay")
-
-
-class _Passing:
-    """The frames of a video from ``first`` to ``last`` as they decode; the latest few can be asked for once more."""
-
-    def __init__(self, video: Video, first: int, last: int) -> None:
-        self._video, self._first, self._last = video, first, last
-        self._held: dict[int, Tensor] = {}
-
-    def __iter__(self) -> Iterator[Tensor]:
-        due = self._first
-        for indices, pixels in self._video.passing(range(self._first, self._last + 1)):
-            if int(indices[0]) != due:
-                break
-            self._held[due] = pixels[0].clone()
-            yield self._held[due]
-            due += 1
-        if due <= self._last:
-            raise Unreadable(self._video.path, f"frame {due} cannot be read, and all frames up to {self._last} are needed")
-
-    def take(self, index: int) -> Tensor:
-        return self._held.pop(index)
-
-
-class _Shown:
-    """A few scored frames of a video, small, for the page."""
-
-    def __init__(self, wanted: bool, counted: list[int]) -> None:
-        some = np.linspace(0, len(counted) - 1, min(_SHOWN_FRAMES, len(counted))).round().astype(int)
-        self._at = {counted[i] for i in some} if wanted else set()
-        self.frames: list[np.ndarray] = []
-        self._truth: list[np.ndarray] = []
-        self._labels: list[np.ndarray] = []
-
-    def add(self, index: int, frame: Tensor, truth: np.ndarray, labels: np.ndarray) -> None:
-        if index in self._at:
-            height, width = frame.shape[-2:]
-            size = (_SHOWN_SIDE, max(1, round(_SHOWN_SIDE * width / height)))
-            self.frames.append(resized(frame[None], size)[0].numpy())
-            self._truth.append(truth)
-            self._labels.append(labels)
-
-    def stacked(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return np.stack(self.frames), np.stack(self._truth), np.stack(self._labels)
 
 
 def _videos(table: Table) -> Table:
@@ -268,18 +194,6 @@ def _videos(table: Table) -> Table:
         raise DatasetError(f"{table.name} holds single pictures; propagation needs videos, such as davis or masked")
     records = (table.records[i] for i in kept)
     return replace(table, records=tuple(replace(r, masks=r.masks.instances()) for r in records if r.masks is not None))
-
-
-def _names(record: Record, count: int) -> dict[int, str]:
-    """What the mask of each frame is called: as the frame's picture, or by its number."""
-    from telltime.media._folder import natural
-    from telltime.media.image import SUFFIXES
-
-    if not record.path.is_dir():
-        return {i: f"{i:05d}" for i in range(count)}
-    first = record.span[0] if record.span else 0
-    files = sorted((file for file in record.path.iterdir() if file.suffix.lower() in SUFFIXES), key=natural)
-    return {i: file.stem for i, file in enumerate(files[first : first + count])}
 
 
 def _metrics(rows: list[dict[str, Any]]) -> dict[str, float]:
