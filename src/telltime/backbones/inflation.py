@@ -72,7 +72,9 @@ def inflate(module: nn.Module, state: State) -> Inflation:
             f"take a plain vision transformer of {len(_blocks(module.state_dict()))} blocks"
         )
     if lacking := [key for key in found.kept if _of_image(key)]:
-        raise ValueError(f"the image network has no {_some(lacking)}; take a plain vision transformer of as many blocks")
+        raise ValueError(
+            f"the image network has no {_some(lacking)}; take a plain vision transformer of as many blocks"
+        )
     module.load_state_dict(made, strict=False)
     found.unused = unused
     return found

@@ -24,23 +24,22 @@ _HEAD_EPS = 1e-5
 
 
 class TemporalHead(nn.Module):
-    """A block of attention over the class tokens of the frames and one of its own: ``[N, T, C]`` to ``[N, hidden]``.
+    """A block of attention over the class tokens of the frames and one of its own: ``[N, T, C]`` to ``[N, C]``.
 
     It has no embedding of time: what it knows of order, the frames' tokens tell. Its attention has no bias before it.
 
     Args:
         dim, heads: of the tokens.
-        hidden: numbers a classifier takes, after a linear layer, GELU and dropout.
-        dropout: share of them set to 0 in training.
+        dropout: share of what a classifier takes, after a linear layer and GELU, that is set to 0 in training.
     """
 
-    def __init__(self, dim: int, heads: int, hidden: int, dropout: float = 0.5) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float = 0.5) -> None:
         super().__init__()
-        self.dim, self.heads, self.hidden, self.dropout = dim, heads, hidden, dropout
+        self.dim, self.heads, self.dropout = dim, heads, dropout
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.block = Block(dim, heads, attention=SelfAttention(dim, heads, qkv_bias=False), eps=_HEAD_EPS)
         self.norm = nn.LayerNorm(dim, _HEAD_EPS)
-        self.fc = nn.Linear(dim, hidden)
+        self.fc = nn.Linear(dim, dim)
 
     def forward(self, frames: Tensor) -> Tensor:
         tokens = torch.cat([self.cls_token.expand(len(frames), -1, -1), frames], 1)
@@ -51,15 +50,14 @@ class TemporalHead(nn.Module):
 class XViT(VideoTransformer):
     """Vision transformer of frames with space-time mixing, 93.5 million parameters at the published size.
 
-    ``cls`` are the 768 numbers that the last linear layer of its temporal head takes, after dropout.
+    ``cls`` are the ``dim`` numbers that the last linear layer of its temporal head takes, after dropout.
 
     Args:
         frames, size, patch, dim, depth, heads, drop_path, checkpointing: see
             :class:`~telltime.backbones.transformer.VideoTransformer`.
         shift_div: ``1 / shift_div`` of the channels of keys and values come from the next frame, as many from the
             previous.
-        hidden: numbers the classifier takes.
-        dropout: share of those set to 0 in training.
+        dropout: share of what the classifier takes that is set to 0 in training.
         image: a timm vision transformer, or a file of its weights, to start from; see
             :mod:`telltime.backbones.inflation`.
     """
@@ -74,13 +72,12 @@ class XViT(VideoTransformer):
         heads: int = 12,
         drop_path: float = 0.0,
         shift_div: int = 4,
-        hidden: int = 768,
         dropout: float = 0.5,
         checkpointing: bool = False,
         image: str = "",
     ) -> None:
         super().__init__(frames, size, patch, dim, depth, heads, drop_path, checkpointing)
-        self.shift_div, self.hidden, self.dropout = shift_div, hidden, dropout
+        self.shift_div, self.dropout = shift_div, dropout
         self.patch_embed = PatchEmbed(patch, dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.positions, dim))
@@ -90,14 +87,14 @@ class XViT(VideoTransformer):
             for rate in self.rates()
         )
         self.norm = nn.LayerNorm(dim, EPS)
-        self.temporal_head = TemporalHead(dim, heads, hidden, dropout)
+        self.temporal_head = TemporalHead(dim, heads, dropout)
         initialise(self.blocks)
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         self.image = start_from(self, image)
 
     def from_patches(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Patches ``[N, T, h, w, C]`` to tokens ``[N, T, h, w, C]`` and what the classifier takes, ``[N, hidden]``."""
+        """Patches ``[N, T, h, w, C]`` to tokens ``[N, T, h, w, C]`` and what the classifier takes, ``[N, C]``."""
         tokens, frames = self.frame_tokens(patches)
         return tokens, self.temporal_head(frames)
 
