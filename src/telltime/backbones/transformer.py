@@ -198,7 +198,7 @@ def resized_times(embedding: Tensor, frames: int) -> Tensor:
 
 
 def initialise(module: nn.Module) -> None:
-    """Linear layers within ``module`` from a normal of deviation 0.02 cut at 2, biases 0: the rule of these networks."""
+    """Linear layers within ``module`` from a normal of deviation 0.02 cut at 2, biases 0: how these networks start."""
     for part in module.modules():
         if isinstance(part, nn.Linear):
             nn.init.trunc_normal_(part.weight, std=0.02)

@@ -38,14 +38,17 @@ def load(model: str | Path, device: str | torch.device = "cpu") -> Model | Clock
     return load_model(model, device)
 
 
-def of_file(file: Path) -> Model | Clock:
+def of_file(file: Path, heads: bool = True) -> Model | Clock:
     """What a file holds that a method's authors published.
+
+    Args:
+        heads: keep what its training needed beside the backbone.
 
     Raises:
         CheckpointError: the file is unsafe or damaged, or its keys are not exactly those of a known network.
     """
     content: Mapping[str, Any] = load_published(file)
-    return published_clock(file, False, content) if is_published(content) else convert(file, content)
+    return published_clock(file, False, content) if is_published(content) else convert(file, content, heads=heads)
 
 
 def _kind(folder: Path) -> Any:

@@ -1,4 +1,4 @@
-"""``telltime convert``: a published checkpoint file to a model folder."""
+"""``telltime convert``: a published checkpoint to a model folder, and a model to the layouts others read."""
 
 import argparse
 import json
@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from telltime.checkpoints.clock import Clock
     from telltime.checkpoints.model import Model
 
-SUMMARY = "turn a published checkpoint into a model folder of safetensors and JSON"
+SUMMARY = "turn a published checkpoint into a model folder, or a model into a published layout"
 
 EXAMPLES = """\
 examples:
   telltime convert model_best_e247_loss_9.7173.pth --out models/tclr-r3d18-ucf101
   telltime convert rpd18kin400.pth --out models/tclr-r2plus1d-k400 --json
   telltime convert TICL_24_adapter_v1_best.pth --out models/ticl
+  telltime convert TimeSformer_TIME.pyth --out models/time --drop-heads
+  telltime convert runs/time --to hf --out for-transformers
 
 The file is read without running anything in it. What comes out is a MODEL like any other:
   telltime embed models/tclr-r3d18-ucf101 MY_VIDEOS --out features
@@ -25,10 +27,27 @@ The file is read without running anything in it. What comes out is a MODEL like 
 """
 
 
+_NAMES = {"timesformer": "TimeSformer"}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``convert FILE --out DIR``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint as a method's authors published it")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="checkpoint as a method's authors published it; with --to any MODEL"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, made if needed")
+    parser.add_argument(
+        "--to",
+        choices=("telltime", "hf", "published"),
+        default="telltime",
+        help="layout to write: a model folder (the default); hf, a TimeSformer as Hugging Face's transformers reads "
+        "it; published, a video transformer as TIME's repository saves it",
+    )
+    parser.add_argument(
+        "--drop-heads",
+        action="store_true",
+        help="leave out heads that only training needs (projection, temporal tasks)",
+    )
     parser.add_argument("--force", action="store_true", help="replace a model that is already in DIR")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
@@ -36,8 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert and say what was recognised; 0 when done."""
     from telltime.checkpoints.errors import CheckpointError
+    from telltime.checkpoints.folder_kind import hugging_face_settings
 
-    if not args.file.is_file():
+    export = args.to != "telltime"
+    if not export and not args.file.is_file() and not hugging_face_settings(args.file):
         there = "is a folder, expected a checkpoint file" if args.file.is_dir() else "there is no such file"
         raise CheckpointError(f"{args.file}: {there}")
     if args.out.exists() and not args.out.is_dir():
@@ -46,13 +67,30 @@ def run(args: argparse.Namespace) -> int:
         raise CheckpointError(f"{args.out} is not empty; choose another --out, or --force to replace the model in it")
 
     from telltime.checkpoints.clock import Clock
-    from telltime.checkpoints.loading import of_file
+    from telltime.checkpoints.loading import load, of_file
 
-    model = of_file(args.file)
+    if export:
+        return _export(args)
+    model = load(args.file) if args.file.is_dir() else of_file(args.file, heads=not args.drop_heads)
     model.save(args.out)
     parts = _parts_of_clock(model) if isinstance(model, Clock) else _parts_of_model(model)
     found = {"file": str(args.file), "out": str(args.out), "digest": model.digest(), **parts, **model.meta}
     print(json.dumps(found, indent=2) if args.json else _told(found))
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    """Write a model in the layout of others, and say so."""
+    from telltime.checkpoints.hugging_face import write_hugging_face, write_published
+    from telltime.checkpoints.model import load
+
+    model = load(args.file)
+    if args.drop_heads:
+        model.head = None
+    written = (write_hugging_face if args.to == "hf" else write_published)(model, args.out)
+    licence = model.meta.get("licence", "that of the data and weights it was trained from")
+    found = {"model": str(args.file), "to": args.to, "out": str(written), "licence": licence}
+    print(json.dumps(found, indent=2) if args.json else f"written     {written}\nlicence     {licence}")
     return 0
 
 
@@ -83,13 +121,15 @@ def _told(found: dict[str, Any]) -> str:
     clock = found["kind"] == "clock"
     parts = [f"{found['architecture']}{'' if clock else ' backbone'}, {found['parameters']:,} parameters"]
     if found.get("head"):
-        parts.append("projection head")
+        parts.append("modules of the temporal tasks" if found["kind"] == "training" else "projection head")
     if found.get("tower"):
         parts.append("CLIP tower")
     if found["classes"] and not clock:
         parts.append(f"{found['classes']}-way classifier")
     out = found["out"]
-    lines = [f"recognised  {found['method'].upper()} {found['kind']} file: {', '.join(parts)}"]
+    lines = [
+        f"recognised  {_NAMES.get(found['method'], found['method'].upper())} {found['kind']} file: {', '.join(parts)}"
+    ]
     said = {"epoch": "epoch", "best_score": "best loss", "learning_rate": "learning rate"}
     if numbers := [f"{label} {found[key]:g}" for key, label in said.items() if key in found]:
         lines.append(f"it says     {', '.join(numbers)}")
