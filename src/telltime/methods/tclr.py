@@ -73,7 +73,8 @@ class TCLR(nn.Module):
 
     Args:
         backbone: clips ``[N, 3, T, H, W]`` to a map ``[N, channels, 4, h, w]``, with an attribute ``channels``; of a
-            multiple of 4 time slices, neighbours are averaged. Its batch norms are replaced by :class:`~telltime.backbones.norm.ViewBatchNorm`; its state-dict keys stay.
+            multiple of 4 time slices, neighbours are averaged. Its batch norms are replaced by
+            :class:`~telltime.backbones.norm.ViewBatchNorm`; its state-dict keys stay.
         reader: makes an item of a video; ``None`` is the published one.
         dim: length of the embeddings the losses compare.
         temperature: divides similarities in every term.
