@@ -71,7 +71,7 @@ def read_hugging_face(folder: Path, settings: Mapping[str, Any]) -> Published:
 def write_hugging_face(model: Any, folder: Path) -> Path:
     """Write a :class:`~telltime.checkpoints.model.Model` as ``transformers`` reads it, with its licence.
 
-    Modules of the temporal tasks have no place there and stay out; ``mlp_*`` heads of other trainings too.
+    Heads that only training needs have no place there and stay out.
 
     Raises:
         CheckpointError: the model is no TimeSformer.
@@ -79,7 +79,7 @@ def write_hugging_face(model: Any, folder: Path) -> Path:
     architecture = architecture_of(model.backbone)
     if architecture != "TimeSformer":
         raise CheckpointError(
-            f"a {architecture or type(model.backbone).__name__} has no Hugging Face layout; only a TimeSformer has"
+            f"{architecture or type(model.backbone).__name__} has no Hugging Face layout; only a TimeSformer has"
         )
     backbone = model.backbone
     classifier = model.classifier.state_dict() if model.classifier is not None and model.reads == "class" else {}
@@ -139,7 +139,7 @@ def write_published(model: Any, folder: Path) -> Path:
     """
     architecture = architecture_of(model.backbone)
     if architecture is None:
-        raise CheckpointError(f"a {type(model.backbone).__name__} has no published layout to be written in")
+        raise CheckpointError(f"{type(model.backbone).__name__} has no published layout to be written in")
     classifier = model.classifier.state_dict() if model.classifier is not None and model.reads == "class" else {}
     tasks = model.head.state_dict() if model.head is not None and hasattr(model.head, "temp_head") else {}
     state = to_published(architecture, model.backbone.state_dict(), tasks, classifier)
