@@ -58,7 +58,8 @@ class SelfAttention(nn.Module):
 
     def mixed(self, x: Tensor, norm: nn.Module | None = None) -> Tensor:
         """The same before the last projection."""
-        return attend(*self.projected(x, norm).chunk(3, -1), heads=self.heads)
+        queries, keys, values = self.projected(x, norm).chunk(3, -1)
+        return attend(queries, keys, values, self.heads)
 
     def projected(self, x: Tensor, norm: nn.Module | None = None) -> Tensor:
         """Queries, keys and values beside each other, ``[..., L, 3 C]``."""

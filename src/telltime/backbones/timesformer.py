@@ -35,7 +35,7 @@ class DividedBlock(Block):
         self.temporal_attn = SelfAttention(dim, heads)
         self.temporal_fc = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, frames: int) -> Tensor:
         """Tokens ``[N, 1 + T * P, C]``, the class token first, then frame after frame, to as many."""
         token, patches = x.split([1, x.shape[1] - 1], 1)
         patches = patches.unflatten(1, (frames, -1))
