@@ -239,7 +239,7 @@ def _of_motionformer(backbone: State, frames: int, settings: Mapping[str, Any]) 
     return found
 
 
-def _setting(settings: Any, *names: str, kind: type = int) -> Any:
+def _setting(settings: Any, *names: str, kind: Any = int) -> Any:
     """The first whole number above 0, or value of another ``kind``, under one of ``names`` at any depth."""
     if not isinstance(settings, Mapping):
         return None
