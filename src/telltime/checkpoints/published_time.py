@@ -210,7 +210,7 @@ def _arguments(architecture: str, backbone: State, settings: Mapping[str, Any]) 
     if heads is None:
         heads = max(1, dim // 64)
         if dim != 768:
-            notes.append(f"weights do not tell the number of heads: {heads} are taken, one for 64 channels")
+            notes.append(f"weights do not tell the number of heads; supposed: {heads}, one for 64 channels")
     if dim % heads:
         raise CheckpointError(f"{heads} heads do not divide its {dim} channels")
     depth = len({found.group(1) for key in backbone if (found := _BLOCK.match(key))})
