@@ -18,7 +18,7 @@ SIZE = 64
 
 def as_told(lines: tuple[str, ...]) -> Any:
     names: dict[str, Any] = {}
-    exec("import timm\n" + "\n".join(lines), names)
+    exec("\n".join(lines), names)
     return names["model"].eval()
 
 
@@ -47,10 +47,11 @@ def test_a_published_transformer_goes_to_timm_and_comes_back(
     assert written.std == pytest.approx((0.229, 0.224, 0.225))
 
 
-def test_the_embedded_network_goes_to_timm_and_comes_back(tmp_path: Path) -> None:
-    encoder = load_dense()
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_embedded_network_goes_to_timm_and_comes_back(tmp_path: Path, deep: bool) -> None:
+    encoder = DenseEncoder(deep=deep)
     written = write_timm_file(encoder, tmp_path / "lite.safetensors")
-    assert len(written.lines) == 1
+    assert len(written.lines) == 2
     model = as_told(written.lines)
     frames = torch.randint(0, 256, (1, 3, SIZE, SIZE)).to(torch.uint8)
     pictures = (frames / 255 - torch.tensor(written.mean).view(3, 1, 1)) / torch.tensor(written.std).view(3, 1, 1)
@@ -65,7 +66,7 @@ def test_positions_for_another_size_are_told_to_timm(tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoder = DenseEncoder("vit_tiny_patch16_224", size=SIZE, pretrained=False)
     written = write_timm_file(encoder, tmp_path / "tiny.safetensors")
-    assert "img_size=64" in written.lines[0]
+    assert "img_size=64" in written.lines[1]
     pictures = torch.randn(1, 3, SIZE, SIZE)
     with torch.no_grad():
         ours = encoder(pictures).flatten(2).mT

@@ -166,7 +166,9 @@ class DenseEncoder(nn.Module):
         if self.shape is not None:
             return make_vit(self.shape)
         embedded = self.name == EMBEDDED
-        more = ({} if size is None else {"img_size": size}) | ({"output_stride": stride} if self.deep else {})
+        more: dict[str, Any] = ({} if size is None else {"img_size": size}) | (
+            {"output_stride": stride} if self.deep else {}
+        )
         try:
             network: Any = timm.create_model(
                 _TIMM.get(self.name, self.name), pretrained=pretrained and not embedded, num_classes=0, **more

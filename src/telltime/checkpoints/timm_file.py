@@ -24,7 +24,7 @@ class Written(NamedTuple):
     """How to use a written file with timm alone.
 
     Attributes:
-        lines: of Python, after ``import timm``.
+        lines: of Python.
         mean, std: of RGB in 0..1, which pictures are shifted by and divided by.
     """
 
@@ -70,16 +70,17 @@ def timm_lines(encoder: DenseEncoder, path: Path) -> tuple[str, ...]:
         with torch.device("meta"):
             made: Any = timm.models.VisionTransformer(**arguments)
         lines: tuple[str, ...] = (
+            "import timm",
             f"model = timm.models.VisionTransformer({_spelt(arguments)})",
             f'timm.models.load_checkpoint(model, "{path}")',
         )
     else:
         name = _OURS.get(encoder.name, encoder.name)
-        size = _other_size(encoder, name)
+        more = _other_size(encoder, name) | ({"output_stride": encoder.stride} if encoder.deep else {})
         with torch.device("meta"):
-            made = timm.create_model(name, num_classes=0, **size)
-        given = f", {_spelt(size)}" if size else ""
-        lines = (f'model = timm.create_model("{name}", num_classes=0{given}, checkpoint_path="{path}")',)
+            made = timm.create_model(name, num_classes=0, **more)
+        given = f", {_spelt(more)}" if more else ""
+        lines = ("import timm", f'model = timm.create_model("{name}", num_classes=0{given}, checkpoint_path="{path}")')
     check_fits(made, encoder.network.state_dict(), f"the encoder {encoder.name}")
     return lines
 

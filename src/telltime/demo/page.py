@@ -99,8 +99,8 @@ def last_screen(walk: Walk, report: Path) -> str:
         )
         lines += [f"  {words}" for words in _clocks(walk.times)]
     if walk.segments:
-        before, after = (100 * walk.segments.miou[name] for name in (BEFORE, AFTER))
-        lines.append(f"masks of unseen drawn footage without labels: mIoU {before:.1f} % -> {after:.1f} % by tuning on time")
+        before, after = (f"{100 * walk.segments.miou[name]:.1f} %" for name in (BEFORE, AFTER))
+        lines.append(f"unseen drawn footage segmented without labels: mIoU {before} -> {after} by tuning on time")
     lines += ["", f"the whole story, with pictures: {report}", "", "next, on your own videos:"]
     return "\n".join([*lines, *(f"  {command}" for command in NEXT)])
 
@@ -159,8 +159,8 @@ def _show_segments(page: Page, walk: Walk) -> None:
         f"The embedded image network, tuned by TimeT for {found.steps} steps on {found.videos} videos, the real shots "
         "among them: clusters of places, carried along a clip, say what its last frame shows. k-means on the places of "
         f"{found.unseen} drawn sequences it never saw, whose masks are known, matches them with a mean IoU of "
-        f"{100 * found.miou[AFTER]:.1f} %, and of {100 * found.miou[BEFORE]:.1f} % with the network as it comes. For the "
-        "real shots no masks are known: judge by eye.",
+        f"{100 * found.miou[AFTER]:.1f} %, and of {100 * found.miou[BEFORE]:.1f} % with the network as it comes. "
+        "For the real shots no masks are known: judge by eye.",
     )
     rows = []
     for shot in found.shots:

@@ -91,7 +91,7 @@ def segment_shots(
     with Run(folder / "tuned") as run:
         train(resolve(RECIPE, values=values), learn, run, sink, board=False)
         rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
-    models = {BEFORE: load_dense(), AFTER: load_dense(folder / "tuned")}
+    models = {BEFORE: load_dense(RECIPE), AFTER: load_dense(folder / "tuned")}
     settings = Settings(per="clip", size=_SIZE)
     return Segments(
         videos=len(learn),

@@ -34,21 +34,23 @@ def sinkhorn(
     if epsilon <= 0 or iterations < 1:
         raise ValueError(f"epsilon is above 0 and iterations at least 1, not {epsilon} and {iterations}")
     exponents = (scores if scores.dtype == torch.float64 else scores.float()) / epsilon
-    tiny = torch.finfo(exponents.dtype).tiny
+    least = torch.finfo(exponents.dtype).tiny ** 0.8
     high = exponents.amax(1)
     highest = torch.cat([high, high.new_full((1,), -torch.inf)]).max()
     _together(highest, dist.ReduceOp.MAX, group)
     kernel = (exponents - high[:, None]).exp()
     say = torch.ones_like(high) if valid is None else valid.to(high)
+    share = say.sum() / scores.shape[1]
+    _together(share, dist.ReduceOp.SUM, group)
     of_row = (high - highest).exp()
     of_prototype = kernel.new_ones(kernel.shape[1])
     for _ in range(iterations):
         sums = kernel.mT @ (of_row * say)
         _together(sums, dist.ReduceOp.SUM, group)
-        of_prototype = 1 / sums.clamp_min(tiny)
-        of_row = 1 / (kernel @ of_prototype).clamp_min(tiny)
+        of_prototype = share / sums.clamp_min(least)
+        of_row = 1 / (kernel @ of_prototype).clamp_min(least)
     q = kernel * of_prototype
-    return q / q.sum(1, keepdim=True).clamp_min(tiny)
+    return q / q.sum(1, keepdim=True).clamp_min(least)
 
 
 def _together(values: Tensor, how: Any, group: Any) -> None:

@@ -1,5 +1,6 @@
 """What a method that clusters places is made of: an encoder with head and prototypes, and a queue of earlier places."""
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Self
@@ -34,6 +35,10 @@ class Branch(nn.Module):
         super().__init__()
         self.prototypes = prototypes
         self.encoder, self.head = encoder, head
+
+    def copied(self) -> "Branch":
+        """Another with the same weights."""
+        return Branch(copy.deepcopy(self.encoder), copy.deepcopy(self.head), copy.deepcopy(self.prototypes))
 
     def still(self) -> Self:
         """Itself, needing no gradient."""

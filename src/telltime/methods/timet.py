@@ -8,7 +8,6 @@ assignments are carried to the last frame by likeness of places; the last frame 
 each of its places. Only the last frame's pass through the tuned blocks has a gradient.
 """
 
-import copy
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -98,7 +97,7 @@ class TimeT(Branch):
         self.follow, self.momentum = teacher, momentum
         self.foreground, self.sinkhorn_over, self.normalise_prototypes = foreground, sinkhorn_over, normalise_prototypes
         self.std = None if std is None else tuple(std)
-        self.teacher = None if teacher is None else Branch(*copy.deepcopy([encoder, self.head, made])).still()
+        self.teacher = None if teacher is None else self.copied().still()
         self.queue = PlaceQueue(queue, dim) if queue else None
         self.steps: Tensor
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))

@@ -150,7 +150,8 @@ def _opened(recipe: Recipe, table: Table, run: Run, policy: BadMedia, accelerato
         labels=table.labels(),
         pin_memory=accelerator.device.type == "cuda",
     )
-    return Opened(loader, partial(_save_clip_model, reader), len(table.records))
+    following = "evaluate clustering RUN --data NAME --root DIR --out OUT" if _of_places(recipe.method) else ""
+    return Opened(loader, _saver(recipe.method), len(table.records), next=following)
 
 
 def settings(recipe: Recipe) -> Settings:
@@ -168,7 +169,7 @@ def exporter(method: nn.Module, meta: dict[str, Any], save: Callable[..., object
             places is written as such.
     """
     twin: Any = copy.deepcopy(method)
-    save = save or partial(_save_clip_model, getattr(method, "reader", None))
+    save = save or _saver(method)
     meta = {"method": type(method).__name__.lower(), **meta}
 
     def export(folder: Path, state: dict[str, Tensor]) -> None:
@@ -178,10 +179,20 @@ def exporter(method: nn.Module, meta: dict[str, Any], save: Callable[..., object
     return export
 
 
+def _of_places(method: nn.Module) -> bool:
+    return isinstance(getattr(method, "encoder", None), DenseEncoder)
+
+
+def _saver(method: nn.Module) -> Callable[..., object]:
+    """What writes such a method: as an encoder of places, or as a model of clips."""
+    return _save_encoder if _of_places(method) else partial(_save_clip_model, getattr(method, "reader", None))
+
+
+def _save_encoder(folder: Path, method: Any, meta: dict[str, Any]) -> None:
+    tuned(method, meta).save(folder)
+
+
 def _save_clip_model(reader: Any, folder: Path, method: Any, meta: dict[str, Any]) -> None:
-    if isinstance(getattr(method, "encoder", None), DenseEncoder):
-        tuned(method, meta).save(folder)
-        return
     clip = ClipSpec(**{name: getattr(reader, name) for name in ("frames", "size", "order") if hasattr(reader, name)})
     Model(method.backbone, clip, head=getattr(method, "head", None), meta=meta).save(folder)
 
