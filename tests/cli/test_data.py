@@ -109,3 +109,18 @@ def test_scenes_need_no_validation_split(clips: Path, capsys: pytest.CaptureFixt
     (clips / "yup_test_data.json").unlink()
     assert check("yup", "--root", str(clips)) == 1
     assert "problem yup: there is no index of its test split" in capsys.readouterr().out
+
+
+def test_footage_with_masks_is_drawn_and_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from telltime.cli.main import main
+
+    drawn = {"generate-masks": ("davis", "--sequences=3", "--frames=2"), "generate-voc": ("voc", "--pictures=3")}
+    for verb, (name, *more) in drawn.items():
+        out = tmp_path / name
+        assert main(["data", verb, "--out", str(out), "--size", "32", "40", *more]) == 0
+        assert f"--data {name} --root {out}" in capsys.readouterr().out
+        assert check(name, "--root", str(out), "--json") == 0
+        assert json.loads(capsys.readouterr().out)["masks"]["objects"]["max"] >= 1
+        assert main(["data", verb, "--out", str(out), "--size", "4", "4"]) == 1
+    assert main(["data", "generate-masks", "--out", str(tmp_path / "voc" / "images")]) == 1
+    assert "holds other files" in capsys.readouterr().err

@@ -1,9 +1,12 @@
 """Data sets on disk whose files are empty: reading a layout opens no video."""
 
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 Plant = Callable[..., Path]
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
-from test_timet import clips, make
+from timet_of_two import clips, made, step
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
@@ -17,16 +17,8 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, script, tmp_path, str(rank)], env=environment, stderr=subprocess.PIPE)
         for rank in range(2)
     ]
-    method = make(teacher="ema", momentum=0.5).double()
-    optimiser = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=0.1)
-    losses = []
-    for step in range(2):
-        loss, _ = method(clips(4, seed=step).double())
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-        method.after_step()
-        losses.append(loss.detach())
+    method = made(teacher="ema", momentum=0.5)
+    losses = [step(method, method, clips(4, seed)) for seed in range(2)]
     try:
         errors = [process.communicate(timeout=200)[1] for process in processes]
     finally:

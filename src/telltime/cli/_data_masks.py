@@ -1,12 +1,14 @@
-"""``telltime data generate-masks`` and ``generate-voc``: footage and pictures with a label for every pixel."""
+"""``telltime data generate-masks``, ``generate-voc`` and ``convert-visor``: footage with a label for every pixel."""
 
 import argparse
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 
 def add_masks(verbs: Any, epilog: str) -> None:
-    """Declare ``generate-masks`` and ``generate-voc``."""
+    """Declare ``generate-masks``, ``generate-voc`` and ``convert-visor``."""
     footage = verbs.add_parser(
         "generate-masks",
         help="draw footage with a label for every pixel, laid out like DAVIS",
@@ -31,6 +33,17 @@ def add_masks(verbs: Any, epilog: str) -> None:
     pictures.add_argument("--pictures", type=int, default=60, metavar="N", help="how many (default: 60)")
     pictures.add_argument("--objects", type=int, default=3, metavar="N", help="at most, in a picture (default: 3)")
     pictures.add_argument("--classes", type=int, default=6, metavar="N", help="looks, 1 to 12 (default: 6)")
+
+    visor = verbs.add_parser(
+        "convert-visor",
+        help="VISOR's official files into DAVIS's layout; what is read stays as it is",
+        description="Draw VISOR's polygons as index masks beside its frames. May be run again: goes on where it was.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    visor.add_argument("source", type=Path, metavar="DIR", help="folder of annotations and frames, zipped or not")
+    visor.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to; nothing else is written to")
+    visor.add_argument("--json", action="store_true", help="print what was done as JSON")
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +72,22 @@ def generate_voc(args: argparse.Namespace) -> int:
     print(f"{out}: {args.pictures} pictures, each with its mask, of {args.classes} classes")
     print(f"next:  telltime evaluate clustering efficientnet-lite0 --data voc --root {out} --out OUT")
     return 0
+
+
+def convert_visor(args: argparse.Namespace) -> int:
+    """Convert; 1 when frames are missing."""
+    from telltime.datasets import visor_convert
+
+    done = visor_convert.convert_visor(args.source, args.out)
+    if args.json:
+        print(json.dumps(asdict(done), indent=2))
+        return int(bool(done.missing))
+    counts = ", ".join(f"{count} {split}" for split, count in sorted(done.sequences.items())) or "no"
+    print(f"{args.out}: {counts} sequences; {done.written} frames written, {done.kept} were there")
+    if done.missing:
+        print(f"problem: {len(done.missing)} annotated frames are not there, e.g. {done.missing[0]}")
+    print(f"next:  telltime data check visor --root {args.out}")
+    return int(bool(done.missing))
 
 
 def _drawn(draw: Any) -> Path:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telltime.cli import _probes
 from telltime.cli._reading import bar, reading, whole_number
 
 if TYPE_CHECKING:
@@ -50,13 +51,17 @@ def _clustering(asked: Asked) -> "Result":
 MEASURES: dict[str, Callable[[Asked], "Result"]] = {
     "clustering": _clustering,
     "overclustering": _clustering,
+    **_probes.MEASURES,
 }
 """What measures which task; it imports what it needs when it is called."""
 
 TASKS = tuple(MEASURES)
 
 _CLUSTERS = ("clustering", "overclustering")
-PRESETS: dict[str, tuple[str, ...]] = dict.fromkeys(_CLUSTERS, ("paper", "leopart", "published"))
+PRESETS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_CLUSTERS, ("paper", "leopart", "published")),
+    **_probes.PRESETS,
+}
 """Names that ``--preset`` takes, by task; the first is what is taken without one."""
 
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -65,13 +70,14 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "position": TASKS,
     "which": TASKS,
     "split": TASKS,
-    "masks": _CLUSTERS,
+    "masks": (*_CLUSTERS, *_probes.SHARED["masks"]),
     "per": _CLUSTERS,
-    "k": _CLUSTERS,
+    "k": (*_CLUSTERS, *_probes.SHARED["k"]),
     "matching": _CLUSTERS,
-    "frames": _CLUSTERS,
-    "points": _CLUSTERS,
+    "frames": (*_CLUSTERS, *_probes.SHARED["frames"]),
+    "points": (*_CLUSTERS, *_probes.SHARED["points"]),
     "seeds": _CLUSTERS,
+    **_probes.OWN,
 }
 """Which tasks each option goes with."""
 
@@ -81,9 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own = parser.add_argument_group(
         "of dense tasks", "their data have masks: davis, youtube-vos, voc, masked and others"
     )
-    own.add_argument(
-        "--preset", metavar="NAME", help="settings by name: of clustering paper (default), leopart or published"
-    )
+    own.add_argument("--preset", metavar="NAME", help="settings by name: paper (default), leopart and others, by task")
     own.add_argument("--size", type=whole_number(1), metavar="PX", help="side of the frames that are encoded")
     own.add_argument(
         "--position", choices=("published", "size"), help="how a transformer's positions are brought to other grids"
@@ -99,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--points", type=whole_number(1), metavar="N", help="places per cluster that k-means learns from (faiss: 256)"
     )
     own.add_argument("--seeds", type=whole_number(1), metavar="N", help="runs of k-means whose scores are averaged")
+    _probes.add_arguments(own)
 
 
 def check(args: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli._data_masks import add_masks, generate_masks, generate_voc
+from telltime.cli._data_masks import add_masks, convert_visor, generate_masks, generate_voc
 from telltime.cli._reading import SETS
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ examples:
   telltime data make --root footage --tie 0.9 --test-tie 0 --seed 1
   telltime data generate-photos --out skies --photos 500 --places 6 --seed 1
   telltime data generate-masks --out masked --sequences 12 --seed 1
+  telltime data check davis --root data/DAVIS
+  telltime data convert-visor downloads/visor --out data/visor
 """
 
 
@@ -115,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
         "generate-photos": _draw_photos,
         "generate-masks": generate_masks,
         "generate-voc": generate_voc,
+        "convert-visor": convert_visor,
     }
     return actions[args.action](args)
 
@@ -216,7 +219,7 @@ def show(report: dict[str, Any], console: "Console", most: int = 8) -> None:
         console.print(table)
     if media := report["media"]:
         sizes = ", ".join(f"{n} of {size}" for size, n in list(media["sizes"].items())[:4])
-        console.print(sizes if report["kind"] == "photo" else _footage(media, sizes))
+        console.print(sizes if report["kind"] != "video" else _footage(media, sizes))
     for entry in report["unreadable"][:most]:
         console.print(Text.assemble(("unreadable ", "red"), f"{entry['path']}: {entry['reason']}"))
     if (more := len(report["unreadable"]) - most) > 0:

@@ -41,6 +41,10 @@ tasks:
                          an image tower; --mode published trains as TICL's program does
   clustering             do clusters of a frame's places fit its masks? per frame, clip or data set, matched one to one
   overclustering         the same with many clusters of the whole data set, each given the label it overlaps best
+  linear-segmentation    masks by a linear classifier of fixed features; --preset leopart learns from random crops
+  foreground             objects cut out by clusters where MODEL, a transformer, attends (CBFE); --preset corrected
+                         uses no label and scores borders of the foreground
+  dense-retrieval        masks told by the nearest of remembered places of the training split
                          (dense tasks: --data davis, voc, masked ... has masks; MODEL gives grids of features)
 
 examples:
@@ -56,6 +60,7 @@ examples:
   telltime evaluate scenes runs/clock --data yup --root data/yup --out results/scenes
   telltime evaluate clustering runs/timet --data davis --root data/DAVIS --per clip --out results/clips
   telltime evaluate overclustering efficientnet-lite0 --data voc --root data/voc --preset leopart --out results/voc
+  telltime evaluate dense-retrieval runs/timet --data voc --root data/voc --memory 1024000 --out results/places
 
 DIR gets result.json, report.html and dropped.jsonl, of retrieval queries.json and of time-of-day photos.json too;
 features are kept in DIR/features unless --cache names a folder.
@@ -83,7 +88,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results, made if needed")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="folder of computed features (default OUT/features)")
     parser.add_argument("--protocol", choices=("frozen", "paper"), help="of linear (default frozen)")
-    parser.add_argument("--epochs", type=whole_number(1), metavar="N", help="of finetune, or linear's paper protocol")
+    parser.add_argument(
+        "--epochs",
+        type=whole_number(1),
+        metavar="N",
+        help="of finetune, linear-segmentation, or linear's paper protocol",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything drawn (default 0)")
     _video_retrieval.add_arguments(parser)
     _time.add_arguments(parser)
@@ -146,9 +156,10 @@ def _check(args: argparse.Namespace) -> None:
     task, paper = args.task, args.protocol == "paper"
     if args.protocol and task != "linear":
         args.usage_error(f"--protocol goes with linear, not with {task}")
-    if args.epochs and not (task == "finetune" or paper or args.mode == "published"):
+    if args.epochs and not (task in ("finetune", "linear-segmentation") or paper or args.mode == "published"):
         args.usage_error(
-            f"--epochs goes with finetune, linear --protocol paper and scenes --mode published, not with {task}"
+            "--epochs goes with finetune, linear-segmentation, linear --protocol paper and scenes --mode published, "
+            f"not with {task}"
         )
     if args.fraction and task == "temporal-distinctness":
         args.usage_error("--fraction goes with tasks that train on labels, not with temporal-distinctness")

@@ -85,14 +85,12 @@ def first_appearances(record: Record) -> dict[int, int]:
 
 
 def nearest(labels: np.ndarray, size: "tuple[int, ...]") -> np.ndarray:
-    """``[H, W]`` brought to ``size`` by the pixel whose centre is nearest."""
+    """uint8 ``[H, W]`` brought to ``size`` by the pixel whose centre is nearest; ties go as they go in Pillow."""
+    from PIL import Image
+
     if labels.shape == tuple(size):
         return labels
-    rows, columns = (
-        np.minimum(((np.arange(n) + 0.5) * (have / n)).astype(np.int64), have - 1)
-        for n, have in zip(size, labels.shape, strict=True)
-    )
-    return np.asarray(labels[rows[:, None], columns])
+    return np.array(Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST))
 
 
 @lru_cache(maxsize=4096)

@@ -73,7 +73,8 @@ def panned(rng: Rng, frames: int, height: int, width: int, style: Style) -> np.n
 def _waves(rng: Rng, ground: Ground, shift: np.ndarray, zoom: np.ndarray, height: int, width: int) -> np.ndarray:
     """A sum of waves seen from a camera at ``shift`` and ``zoom``: float32 ``[frames, height, width]``, deviation 1."""
     y, x = _grid(height, width)
-    length = np.exp(rng.uniform(*np.log(ground.lengths), WAVES))
+    shortest, longest = np.log(ground.lengths)
+    length = np.exp(rng.uniform(shortest, longest, WAVES))
     angle = rng.uniform(0, 2 * np.pi, WAVES)
     if ground.angles:
         angle = np.array(ground.angles)[rng.integers(len(ground.angles), size=WAVES)] + rng.uniform(-0.12, 0.12, WAVES)

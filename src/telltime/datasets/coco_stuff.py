@@ -18,13 +18,15 @@ from pathlib import Path
 from telltime.datasets.lists import check_root, check_split, lines
 from telltime.datasets.masks import VOID
 from telltime.datasets.pictures import groups_lookup, read_pictures
-from telltime.datasets.record import DatasetError, Table
+from telltime.datasets.record import DatasetError, Record, Table
 from telltime.datasets.scan import folders, printable
 
 NAME = "coco-stuff"
 KIND = "picture"
 FOLDS = (None,)
 SPLITS = ("train", "test")
+OPTIONAL = SPLITS
+"""Either of them may not have been downloaded."""
 GROUPS: dict[str, tuple[int, ...]] = {
     "building": (95, 96, 128, 151, 158, 166),
     "ceiling": (102, 103),
@@ -77,7 +79,9 @@ def load_coco(
     root = check_root(name, root)
     number = groups_lookup(groups)
     parts = ("train", "test") if split == "all" else (split,)
-    records, missing, notes = [], [], []
+    records: list[Record] = []
+    missing: list[str] = []
+    notes: list[str] = []
     for part in parts:
         year = _YEAR[part]
         pictures, masks = _folders(name, root, year, other_folder.format(year))
@@ -87,7 +91,9 @@ def load_coco(
         if annotation is not None:
             wanted = [Path(line.split()[0]).stem for line in lines(Path(annotation).expanduser())]
         found, lacking, said = read_pictures(pictures, masks, wanted, meaning)
-        records, missing, notes = [*records, *found], [*missing, *lacking], [*notes, *said]
+        records += found
+        missing += lacking
+        notes += said
     return Table(
         name,
         "test" if split == "val" else split,

@@ -21,6 +21,7 @@ NAME = "coco-things"
 KIND = "picture"
 FOLDS = (None,)
 SPLITS = ("train", "test")
+OPTIONAL = SPLITS
 GROUPS: dict[str, tuple[int, ...]] = {
     "accessory": tuple(range(26, 34)),
     "animal": tuple(range(16, 26)),

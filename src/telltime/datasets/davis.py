@@ -21,6 +21,8 @@ from telltime.datasets.sequences import read_sequences, resolution, subfolders
 NAME = "davis"
 FOLDS = (None,)
 SPLITS = ("train", "test")
+OPTIONAL = SPLITS
+"""Either of them may not have been downloaded."""
 LISTS = ("train", "val", "test-dev", "test-challenge")
 PUBLISHED = {"train": 60, "val": 30, "test-dev": 30, "test-challenge": 30, "all": 90}
 LIST_FOLDERS = ("2017", "2019", ".")

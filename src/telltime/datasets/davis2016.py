@@ -18,6 +18,7 @@ from telltime.datasets.record import Table
 NAME = "davis2016"
 FOLDS = (None,)
 SPLITS = ("train", "test")
+OPTIONAL = SPLITS
 PUBLISHED = {"train": 30, "val": 20, "all": 50}
 _MASKS = ("Annotations_2016", "Annotations", "Annotations_unsupervised")
 

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from telltime.datasets import module
+from telltime.datasets.mask_check import check_masks, sentences
 from telltime.datasets.record import DatasetError, Record, Table
 from telltime.datasets.scan import printable
 from telltime.media.errors import MediaError
@@ -33,14 +34,15 @@ def check(
     Returns:
         A dict ready for JSON:
 
-        - ``name``, ``root``, ``kind`` (``"video"`` or ``"photo"``, which the key ``videos`` then counts), ``ok`` (no
-          problem at all), ``classes`` (how many), ``layout`` (the module's description);
+        - ``name``, ``root``, ``kind`` (``"video"``, ``"photo"`` or ``"picture"``: of what ``videos`` counts), ``ok``
+          (no problem at all), ``classes`` (how many), ``layout`` (the module's description);
         - ``splits``: for each fold and split ``{split, fold, listed, present, missing, published, share, unreadable}``:
           ``missing`` names ids, ``share`` is present / published (``None`` without a published size), ``unreadable``
           counts;
         - ``videos``: different files present; ``media``: their ``frames`` (min, median, max), ``sizes``, ``rates``;
         - ``unreadable``: ``{id, path, reason}`` where the first frame does not decode; ``damaged``: the same for each
           that breaks off before its last frame; ``decoded``: whether they were opened;
+        - ``masks``: see :func:`telltime.datasets.mask_check.check_masks`; empty where there are none;
         - ``notes``: sentences on what was seen; ``problems``: sentences on what is wrong.
 
     Raises:
@@ -50,8 +52,9 @@ def check(
     tables, problems, spare = _tables(source, Path(root), annotation)
     videos: dict[Path, Record] = {r.path: r for table in tables for r in table.records}
     kind = getattr(source, "KIND", "video")
-    opened = {"photo": _open_photos}.get(kind, _open_all)
+    opened = _open_photos if kind in ("photo", "picture") else _open_all
     unreadable, damaged, media = opened(list(videos.values()), progress) if decode else ([], [], {})
+    masks = check_masks(list(videos.values())) if decode else {}
     bad = {entry["path"] for entry in unreadable}
     splits = [_summary(table, bad) for table in tables if table.split != "all"]
     missing = {m for table in tables for m in table.missing}
@@ -62,7 +65,9 @@ def check(
         problems.append(f"{len(missing)} listed {_are(kind, len(missing))} missing, e.g. {first}")
     if unreadable:
         problems.append(f"{len(unreadable)} {_are(kind, len(unreadable))} unreadable")
-    notes = list(dict.fromkeys(note for table in reversed(tables) for note in table.notes)) + spare
+    told, wrong = sentences(masks)
+    problems += wrong
+    notes = list(dict.fromkeys(note for table in reversed(tables) for note in table.notes)) + spare + told
     if damaged:
         notes.append(f"{len(damaged)} of the videos break off early, e.g. {damaged[0]['id']}: {damaged[0]['reason']}")
     return {
@@ -78,6 +83,7 @@ def check(
         "media": media,
         "unreadable": unreadable,
         "damaged": damaged,
+        "masks": masks,
         "notes": notes,
         "problems": problems,
     }

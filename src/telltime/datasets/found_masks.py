@@ -11,17 +11,21 @@ file by the last number in their names, frames counted from 0. What is not named
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from telltime.datasets.masks import Masks
+from telltime.datasets.masks import AS_STORED, Masks
 from telltime.datasets.record import Record, Table
-from telltime.datasets.scan import VIDEO_SUFFIXES, Scan, printable
+from telltime.datasets.scan import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Scan, printable
 from telltime.datasets.sequences import MASK_SUFFIXES, listed, match, number, told_by_files
 from telltime.media.errors import MediaError
 from telltime.media.image import SUFFIXES
-from telltime.media.mask import read_mask
+from telltime.media.mask import NotAMask, read_mask
+
+MANY = 100
+"""Records whose masks are opened at least, where there are so many, to see whether 255 is an object in them."""
 
 _WORDS = "annotations?|masks?|labels?|gt|ground[ _-]?truth|segmentations?"
 _ROOT = re.compile(rf"(?:{_WORDS})(?:[ _-].*)?", re.IGNORECASE)
@@ -52,8 +56,9 @@ class Shelf:
             if (folder := by_path.get(record.path)) is not None:
                 files, left = _files(record, folder)
                 strays += [f"{printable(folder.name)}/{printable(name)}" for name in left]
-                record = replace(record, masks=Masks(files, told_by_files(files)) if files else None)
+                record = replace(record, masks=Masks(files) if files else None)
             records.append(record)
+        records = _told(records)
         notes = table.notes
         if strays:
             notes += (f"{len(strays)} mask{'s' * (len(strays) != 1)} of no frame not used, e.g. {strays[0]}",)
@@ -82,8 +87,16 @@ def set_apart(found: Scan) -> tuple[Scan, Shelf]:
         notes.append(f"further masks of the same videos in {printable(several[0])} are not used")
     if lone := sorted(gone - set(claims)):
         notes.append(f"{len(lone)} folders of masks are of no video, e.g. {printable(lone[0])}")
-    kept = tuple(v for v in found.videos if v not in gone)
-    return replace(found, videos=kept, frame_folders=found.frame_folders - gone), Shelf(found.root, of, tuple(notes))
+    others = Counter(found.others)  # a lone mask was counted as a picture of no video
+    for folder in gone - found.frame_folders:
+        others.subtract(os.path.splitext(name)[1].lower() for name in listed(found.root / folder, IMAGE_SUFFIXES))
+    kept = replace(
+        found,
+        videos=tuple(v for v in found.videos if v not in gone),
+        frame_folders=found.frame_folders - gone,
+        others={suffix: count for suffix, count in others.items() if count > 0},
+    )
+    return kept, Shelf(found.root, of, tuple(notes))
 
 
 def _below(found: Scan, under: dict[str, str], by_name: dict[str, list[str]]) -> dict[str, str]:
@@ -141,20 +154,35 @@ def _ends(path: str, end: str) -> bool:
 
 def _nearest(videos: list[str], top: str) -> str | None:
     """The one of ``videos`` that shares the longest way with ``top``; none where two do."""
-    shares = [len(os.path.commonprefix([v.split("/"), top.split("/")])) for v in videos]
+    shares = [len(os.path.commonpath([f"/{v}", f"/{top}"])) for v in videos]
     return videos[shares.index(max(shares))] if shares and shares.count(max(shares)) == 1 else None
 
 
 def _hold_masks(folders: Iterable[Path]) -> bool:
-    """Whether a picture in one of the folders is a mask by what it holds: labels, not colours."""
+    """Whether the pictures in the folders are masks by what they hold: not where one shows colours of no label."""
+    there = False
     for folder in folders:
         for name in listed(folder, MASK_SUFFIXES)[:2]:
+            there = True
             try:
                 read_mask(folder / name)
+            except NotAMask:
+                return False
             except MediaError:
                 continue
             return True
-    return False
+    return there
+
+
+def _told(records: list[Record]) -> list[Record]:
+    """What the numbers of each record mean, by its own files; of many records, by those of some where they agree."""
+    masked = [record for record in records if record.masks]
+    step = max(1, len(masked) // MANY)
+    told = {r.id: told_by_files(r.masks.files) for r in masked[::step] if r.masks}
+    if len(kinds := set(told.values())) > 1:
+        told = {r.id: told_by_files(r.masks.files) for r in masked if r.masks}
+    usual = next(iter(kinds), AS_STORED)
+    return [replace(r, masks=replace(r.masks, meaning=told.get(r.id, usual))) if r.masks else r for r in records]
 
 
 def _files(record: Record, folder: Path) -> tuple[dict[int, Path], list[str]]:

@@ -32,8 +32,8 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
     records = tuple(record for record in table.records if record.masks is not None)
     if not records:
         raise DatasetError(
-            f"{NAME}: none of the {len(table.records)} videos below {printable(Path(root))} has masks; expected a folder"
-            " such as Annotations with a folder of PNG files for each video, named after it"
+            f"{NAME}: none of the {len(table.records)} videos below {printable(Path(root))} has masks; expected a"
+            " folder such as Annotations with a folder of PNG files for each video, named after it"
         )
     notes = table.notes
     if bare := [r.id for r in table.records if r.masks is None]:

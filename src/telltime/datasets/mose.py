@@ -17,6 +17,7 @@ from telltime.datasets.youtube_vos import read_split, split_folders, table_of
 NAME = "mose"
 FOLDS = (None,)
 SPLITS = ("train", "test")
+OPTIONAL = SPLITS
 PUBLISHED = {"train": 1507, "test": 311}
 
 

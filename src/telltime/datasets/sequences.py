@@ -56,7 +56,8 @@ def read_sequences(
         meaning: of the numbers in all files, or by name; ``None`` to look into the files, see :func:`told_by_files`.
         objects: see :class:`~telltime.datasets.masks.Masks`.
     """
-    records, missing, bare, strays, lossy = [], [], [], [], []
+    records: list[Record] = []
+    missing, bare, strays, lossy = [], [], [], []
     for name in names:
         pictures = listed(frames / name, SUFFIXES)
         if not pictures:
@@ -65,13 +66,13 @@ def read_sequences(
         found: dict[int, Path] = {}
         if masks is not None:
             files = listed(masks / name, MASK_SUFFIXES)
-            found, left = match(pictures, files)
+            matched, left = match(pictures, files)
             strays += [printable(f"{name}/{file}") for file in left]
             if not files and listed(masks / name, IMAGE_SUFFIXES):
                 lossy.append(printable(name))
-            elif not found:
+            elif not matched:
                 bare.append(printable(name))
-            found = {at: masks / name / file for at, file in found.items()}
+            found = {at: masks / name / file for at, file in matched.items()}
         said = told_by_files(found) if meaning is None else meaning
         means = said if isinstance(said, tuple) else said.get(name, AS_STORED)
         records.append(Record(printable(name), frames / name, masks=Masks(found, means, objects) if found else None))
@@ -103,18 +104,17 @@ def match(pictures: list[str], masks: list[str]) -> tuple[dict[int, str], list[s
     A mask belongs to the frame of its stem. Where no stem is a frame's, as with ``img_00001.jpg`` and ``00001.png``,
     the last number in the name counts, if that names every frame once.
     """
-    place = {os.path.splitext(name)[0]: at for at, name in enumerate(pictures)}
+    place: dict[str | int, int] = {os.path.splitext(name)[0]: at for at, name in enumerate(pictures)}
     keys: dict[str, str | int] = {name: os.path.splitext(name)[0] for name in masks}
-    by_key: Mapping[str | int, int] = dict(place)
-    if masks and not any(key in by_key for key in keys.values()):
-        numbers = [number(stem) for stem in place]
+    if masks and not any(key in place for key in keys.values()):
+        numbers = [number(str(stem)) for stem in place]
         if None not in numbers and len(set(numbers)) == len(numbers):
-            by_key = {n: at for at, n in enumerate(numbers) if n is not None}
-            keys = {name: -1 if (n := number(os.path.splitext(name)[0])) is None else n for name in masks}
+            place = {n: at for at, n in enumerate(numbers) if n is not None}
+            keys = {name: -1 if (n := number(str(stem))) is None else n for name, stem in keys.items()}
     found: dict[int, str] = {}
     left = []
     for name, key in keys.items():
-        if (at := by_key.get(key)) is None or at in found:
+        if (at := place.get(key)) is None or at in found:
             left.append(name)
         else:
             found[at] = name

@@ -18,6 +18,7 @@ from telltime.datasets.record import Table
 NAME = "visor"
 FOLDS = (None,)
 SPLITS = ("train", "test")
+OPTIONAL = SPLITS
 
 
 def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str | Path | None = None) -> Table:

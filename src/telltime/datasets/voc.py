@@ -16,13 +16,15 @@ from pathlib import Path
 from telltime.datasets.lists import check_root, check_split, lines, look
 from telltime.datasets.masks import AS_STORED
 from telltime.datasets.pictures import read_pictures
-from telltime.datasets.record import DatasetError, Table
+from telltime.datasets.record import DatasetError, Record, Table
 from telltime.datasets.scan import printable
 
 NAME = "voc"
 KIND = "picture"
 FOLDS = (None,)
 SPLITS = ("train", "test")
+OPTIONAL = SPLITS
+"""Either of them may not have been downloaded."""
 PUBLISHED = {"trainaug": 10582, "train": 1464, "val": 1449}
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -54,17 +56,22 @@ def load(root: str | Path, split: str = "train", fold: int = 1, annotation: str 
         raise DatasetError(f"{NAME}: there is neither {_PICTURES[0]} nor {_PICTURES[1]} in {printable(home)}")
     lists = next((home / name for name in _LISTS if (home / name).is_dir()), home / _LISTS[0])
     given = Path(annotation).expanduser() if annotation is not None else None
-    parts = ("train", "val") if split == "all" else (_list_name(split, lists),)
-    if split == "all" and (lists / "trainaug.txt").is_file():
-        parts = ("trainaug", "val")
-    records, missing, notes = [], [], []
+    train = _list_name("train", lists)
+    parts = [train, "val"] if split == "all" else [_list_name(split, lists)]
+    if split == "all":
+        parts = [part for part in parts if (lists / f"{part}.txt").is_file()] or parts
+    records: list[Record] = []
+    missing: list[str] = []
+    notes: list[str] = []
     for part in parts:
         path = given or lists / f"{part}.txt"
         if not path.is_file():
             raise DatasetError(f"{NAME}: there is no list {printable(path)}; name one with --annotation")
         names = list(dict.fromkeys(Path(line.split()[0]).stem for line in lines(path)))
         found, lacking, said = read_pictures(pictures, _masks(home, part), names, AS_STORED)
-        records, missing, notes = [*records, *found], [*missing, *lacking], [*notes, *said]
+        records += found
+        missing += lacking
+        notes += said
     if split == "train":
         notes.append(f"the train split is the list {parts[0]}")
     return Table(

@@ -28,6 +28,8 @@ from telltime.datasets.sequences import Sequences, read_sequences, resolution, s
 NAME = "youtube-vos"
 FOLDS = (None,)
 SPLITS = ("train", "test")
+OPTIONAL = SPLITS
+"""Either of them may not have been downloaded."""
 PUBLISHED = {"train": 3471, "test": 507}
 LABELS = ("instances", "classes")
 _FOLDERS = {"train": ("train", "train1"), "test": ("valid", "val", "val1", "test")}

@@ -30,6 +30,9 @@ VIDEO_DEVIATION = (0.228, 0.224, 0.225)
 
 Choose = Callable[[Record], Sequence[int]]
 
+Alter = Callable[[Record, Tensor, "np.ndarray | None"], "tuple[Tensor, np.ndarray | None]"]
+"""Makes what is looked at of frames uint8 ``[n, 3, H, W]`` as they lie in the file, and of their labels, as large."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -98,6 +101,7 @@ def see(
     view: View,
     choose: Choose = annotated,
     *,
+    alter: Alter | None = None,
     batch: int = 16,
     threads: int = 0,
     policy: BadMedia | None = None,
@@ -108,6 +112,8 @@ def see(
 
     Args:
         choose: frames of a record to look at; by default the annotated ones.
+        alter: makes the frames that are looked at, and their labels, of those in the file: crops, say. By default they
+            are squashed to the sizes of ``view``.
         batch: frames encoded at a time.
         threads: that decode while the encoder works.
         policy: what to do about records that cannot be read; those without any chosen frame are left out too.
@@ -119,7 +125,9 @@ def see(
     policy, limits = policy or BadMedia(), limits or Limits()
     held: list[tuple[Record, _Read]] = []
     frames = 0
-    made = made_ahead(records, lambda record: _read(record, choose(record), view, limits), threads, 2 * threads + 2)
+    made = made_ahead(
+        records, lambda record: _read(record, choose(record), view, limits, alter), threads, 2 * threads + 2
+    )
     for done, (record, read) in enumerate(made, 1):
         if isinstance(read, MediaError):
             policy.handle(record, read)
@@ -143,22 +151,32 @@ def is_picture(record: Record) -> bool:
     return record.path.suffix.lower() in SUFFIXES and not record.path.is_dir()
 
 
-def read_frames(record: Record, indices: Sequence[int], size: int | tuple[int, int], limits: Limits) -> Tensor:
+def read_frames(record: Record, indices: Sequence[int], size: int | tuple[int, int] | None, limits: Limits) -> Tensor:
     """Frames of a video, frame folder or picture (whose one frame is 0), squashed: uint8 ``[n, 3, H, W]``.
+
+    Without a ``size`` they are as large as in the file.
 
     Raises:
         MediaError: see :mod:`telltime.media.errors`.
     """
-    side = (size, size) if isinstance(size, int) else size
     if is_picture(record):
-        return resized(read_image(record.path, limits)[None], side).expand(len(indices), -1, -1, -1)
-    with Video(record.path, limits=limits, span=record.span) as video:
-        return resized(video.frames(indices).pixels, side)
+        frames = read_image(record.path, limits)[None]
+    else:
+        with Video(record.path, limits=limits, span=record.span) as video:
+            frames = video.frames(indices).pixels
+    if size is not None:
+        frames = resized(frames, (size, size) if isinstance(size, int) else size)
+    return frames.expand(len(indices), -1, -1, -1)
 
 
-def _read(record: Record, indices: Sequence[int], view: View, limits: Limits) -> _Read:
+def _read(record: Record, indices: Sequence[int], view: View, limits: Limits, alter: Alter | None) -> _Read:
     if not len(indices):
         raise TooShort(record.path, "has no annotated frame")
+    if alter is not None:
+        frames = read_frames(record, indices, None, limits)
+        height, width = frames.shape[-2:]
+        read = None if view.labels is None else read_labels(record, indices, (height, width))
+        return _Read(np.asarray(indices, dtype=np.int64), *alter(record, frames, read))
     frames = read_frames(record, indices, view.size, limits)
     labels = None
     if view.labels is not None:

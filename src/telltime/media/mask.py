@@ -11,6 +11,10 @@ from telltime.media.frames import Limits
 from telltime.media.image import _translated
 
 
+class NotAMask(Unreadable):
+    """The file is a picture, and what it shows are no labels."""
+
+
 def read_mask(path: str | Path, limits: Limits | None = None) -> np.ndarray:
     """The numbers in a mask file, uint8 ``[H, W]``: of a palette file its indices, of a grey one its values.
 
@@ -18,7 +22,8 @@ def read_mask(path: str | Path, limits: Limits | None = None) -> np.ndarray:
     then gives the indices. A 1-bit file gives 0 and 255.
 
     Raises:
-        MediaNotFound, Unreadable, LimitExceeded: see :mod:`telltime.media.errors`; also when a colour is unknown.
+        NotAMask: a colour is no label's, or a number is above 255.
+        MediaNotFound, Unreadable, LimitExceeded: see :mod:`telltime.media.errors`.
     """
     path = Path(path)
     with _translated(path), Image.open(path) as image:
@@ -32,9 +37,9 @@ def read_mask(path: str | Path, limits: Limits | None = None) -> np.ndarray:
         if image.mode.startswith("I"):
             wide = np.array(image)
             if wide.min(initial=0) < 0 or wide.max(initial=0) > 255:
-                raise Unreadable(path, f"labels are 0 to 255, this mask holds {wide.max():g}")
+                raise NotAMask(path, f"labels are 0 to 255, this mask holds {wide.max():g}")
             return wide.astype(np.uint8)
-        raise Unreadable(path, f"a mask has a palette or is grey, this one is {image.mode}")
+        raise NotAMask(path, f"a mask has a palette or is grey, this one is {image.mode}")
 
 
 def mask_size(path: str | Path) -> tuple[int, int]:
@@ -80,7 +85,7 @@ def _numbered(path: Path, pixels: np.ndarray) -> np.ndarray:
     found, place = np.unique(code, return_inverse=True)
     if strange := [value for value in found.tolist() if value not in number]:
         red, green, blue = strange[0] >> 16, strange[0] >> 8 & 255, strange[0] & 255
-        raise Unreadable(
+        raise NotAMask(
             path,
             f"a mask has a palette or is grey; this one is of colours, and {red},{green},{blue} is no label of"
             " DAVIS's or VOC's palette",

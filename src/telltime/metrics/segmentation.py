@@ -12,7 +12,7 @@ import numpy as np
 MATCHINGS = ("hungarian", "precision", "iou", "none")
 PROTOCOLS = ("frame", "clip", "dataset")
 VOID = 255
-_TOGETHER = 1 << 20
+_TOGETHER = 1 << 17
 
 
 def confusion(

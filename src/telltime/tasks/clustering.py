@@ -27,12 +27,21 @@ from torch import Tensor
 from telltime.backbones.dense import DenseEncoder
 from telltime.datasets.masks import VOID
 from telltime.datasets.record import DatasetError, Record, Table
-from telltime.features.dense import VIDEO_DEVIATION, Seen, View, drawn_frames, is_picture, see
+from telltime.features.dense import Seen, View, drawn_frames, see
 from telltime.features.kmeans import FAISS_POINTS, centroids, drawn_places, nearest
 from telltime.features.principal import ScaledComponents
 from telltime.features.spool import Spool
 from telltime.metrics.segmentation import MATCHINGS, PROTOCOLS, Matched, confusion, matched_iou
-from telltime.tasks.dense import Pictures, describe_encoder, describe_masks, label_names, masked, of_instances, things
+from telltime.tasks.dense import (
+    Pictures,
+    describe_encoder,
+    describe_masks,
+    deviation,
+    label_names,
+    masked,
+    of_instances,
+    things,
+)
 from telltime.tasks.measuring import Reading, partial_notes
 from telltime.tasks.result import Result
 
@@ -163,10 +172,8 @@ class _Run:
         self._void = None if settings.void_counts else VOID
 
     def _seen(self) -> Iterator[Seen]:
-        """All records, videos with the deviations that they are published with where the encoder has ImageNet's."""
-        usual = torch.allclose(self.encoder.std.flatten().cpu(), torch.tensor((0.229, 0.224, 0.225)), atol=1e-6)
-        video = usual and not all(is_picture(record) for record in self.table.records)
-        view = View(self.settings.size, self.settings.masks, VIDEO_DEVIATION if video else None, shown=True)
+        """All records, as they are looked at."""
+        view = View(self.settings.size, self.settings.masks, deviation(self.encoder, self.table), shown=True)
         for seen in see(
             self.encoder,
             self.table.records,

@@ -1,16 +1,17 @@
 """What dense evaluations share: names of models, data and labels, and pictures kept for the page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from telltime.backbones.dense import DenseEncoder
 from telltime.checkpoints.build import digest_of
 from telltime.datasets.record import DatasetError, Record, Table
-from telltime.features.dense import is_picture
-from telltime.tasks.measuring import describe_data
+from telltime.features.dense import VIDEO_DEVIATION, is_picture
+from telltime.tasks.measuring import Reading, describe_data
 
 SHOWN = 8
 
@@ -60,6 +61,27 @@ def label_names(table: Table, labels: Sequence[int]) -> list[str]:
     classes = ("background", *table.classes) if "background" not in table.classes[:1] else table.classes
     known = dict(enumerate(classes)) if not of_instances(table) else {0: "background"}
     return [known.get(label, f"object {label}" if of_instances(table) else f"label {label}") for label in labels]
+
+
+def deviation(encoder: DenseEncoder, table: Table) -> tuple[float, float, float] | None:
+    """What videos are divided by as published, where the encoder has ImageNet's standard deviations; else its own."""
+    usual = torch.allclose(encoder.std.flatten().cpu(), torch.tensor((0.229, 0.224, 0.225)), atol=1e-6)
+    return VIDEO_DEVIATION if usual and things(table)["things"] == "video" else None
+
+
+def called(settings: Any, presets: Mapping[str, Any]) -> str:
+    """Settings by the preset they are nearest to and what differs from it: ``"paper"``, ``"paper, size 224"``."""
+    differing = {
+        name: [f"{key} {value}" for key, value in vars(settings).items() if value != getattr(preset, key)]
+        for name, preset in presets.items()
+    }
+    name = min(differing, key=lambda each: len(differing[each]))
+    return ", ".join([name, *differing[name]])
+
+
+def streaming(how: Reading) -> dict[str, Any]:
+    """What :func:`telltime.features.dense.see` takes of how an evaluation reads."""
+    return {"batch": how.batch, "threads": how.workers, "policy": how.policy, "limits": how.limits}
 
 
 class Pictures:
