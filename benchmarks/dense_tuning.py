@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="assignments", metavar="KEY=VALUE")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=[224], help="sides of the frames that are measured")
-    parser.add_argument("--frames", type=int, default=0, help="annotated frames of a clip, 0 for all")
+    parser.add_argument("--frames", type=int, default=4, help="annotated frames of a clip, drawn; 0 for all")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="telltime-") as folder:
         root = args.root or _drawn(Path(folder) / "footage")
@@ -39,7 +39,9 @@ def main() -> None:
         means = {name: np.array([run[name][size] for run in runs]) for name in names}
         gains = {name: means["tuned"] - means[name] for name in names[:2]}
         rows.append([size, *(f"{100 * means[name].mean():.1f}" for name in names)])
-        rows[-1] += [f"{100 * gain.mean():+.1f} ({100 * gain.min():+.1f} to {100 * gain.max():+.1f})" for gain in gains.values()]
+        rows[-1] += [
+            f"{100 * gain.mean():+.1f} ({100 * gain.min():+.1f} to {100 * gain.max():+.1f})" for gain in gains.values()
+        ]
     told = f"per clip, means of {len(runs)} runs; in brackets the least and the most of them"
     table(f"matched IoU, {told}", ["side", *names, "over the first", "over the second"], rows)
     settings = {"data": args.data if args.root else "drawn", "recipe": args.recipe, "set": args.assignments}
@@ -70,8 +72,10 @@ def _fold(args: argparse.Namespace, fold: tuple[Any, Any], folder: Path) -> list
     from telltime.training.start import train
 
     learn, unseen = fold
-    before = {name: _scores(load_dense(model), unseen, args) for name, model in
-              (("efficientnet-lite0", "efficientnet-lite0"), ("recipe's encoder", args.recipe))}
+    before = {
+        name: _scores(load_dense(model), unseen, args)
+        for name, model in (("efficientnet-lite0", "efficientnet-lite0"), ("recipe's encoder", args.recipe))
+    }
     runs = []
     for seed in range(args.seeds):
         started = time.monotonic()
@@ -82,7 +86,9 @@ def _fold(args: argparse.Namespace, fold: tuple[Any, Any], folder: Path) -> list
         seconds = time.monotonic() - started
         found = before | {"tuned": _scores(load_dense(path), unseen, args)}
         told = {name: {size: round(100 * score, 1) for size, score in each.items()} for name, each in found.items()}
-        print(f"seed {seed}, measured on {', '.join(r.id for r in unseen.records)}: {told}, {seconds:.0f} s", flush=True)
+        print(
+            f"seed {seed}, measured on {', '.join(r.id for r in unseen.records)}: {told}, {seconds:.0f} s", flush=True
+        )
         about = {"seed": seed, "steps": outcome.trained.step, "seconds": seconds, "tuned on": len(learn)}
         runs.append(about | {"measured on": [record.id for record in unseen.records]} | found)
     return runs

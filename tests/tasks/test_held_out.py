@@ -75,6 +75,6 @@ def test_clips_that_cannot_be_read_are_left_out(footage, tmp_path):
 
 def test_settings_that_mean_nothing():
     for wrong in ({"by": "luck"}, {"clusters": 1}, {"frames": 0}):
-        with pytest.raises(ValueError, match="by is|are 2 or more"):
+        with pytest.raises(ValueError, match=r"by is|are 2 or more"):
             HeldOutClusters(**wrong)
     assert np.isfinite(HeldOutClusters().share)
