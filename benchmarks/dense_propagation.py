@@ -100,6 +100,7 @@ def _print_peak(name: str, which: str) -> None:
     height, width, channels = GRIDS[name]
     frames = drifting(height, width, channels, LAST + 2)
     first = torch.full((LABELS, height, width), 1 / LABELS)
+    Path("/proc/self/clear_refs").write_text("5")  # the high water begins anew at what is held now
     before = _high_water()
     if which == "published":
         published = Published(frames[0], first)
