@@ -104,7 +104,8 @@ def holds_backbone(content: Mapping[str, Any]) -> bool:
         keys = _flat(content)
     except CheckpointError:
         return False
-    return any(key.endswith(_PATCHES) for key in keys) and not any(key.endswith(_TIMES) for key in keys)
+    of_videos = any(key.endswith(_TIMES) or ".temporal_" in key for key in keys)
+    return not of_videos and any(key.endswith(_PATCHES) for key in keys)
 
 
 def dense_parts(content: Mapping[str, Any], which: str | None = None, heads: int | None = None) -> DenseParts:
