@@ -50,6 +50,17 @@ def test_cosine_ends_at_its_floor_and_warms_up_without_a_step_of_nothing():
     assert schedule.lr(1.0, At(12, 0, 10, 12)) == pytest.approx(0.1)
 
 
+def test_cosine_takes_weight_decay_along_if_asked():
+    assert Cosine().weight_decay(0.1, At(3, 0, 10, 6)) == 0.1
+    schedule = Cosine(warmup=1, decay=0.4)
+    decays = [schedule.weight_decay(0.04, At(epoch, step, 10, 6)) for epoch in range(6) for step in range(10)]
+    assert decays[0] == pytest.approx(0.04)
+    assert decays[30] == pytest.approx(0.22)
+    assert decays == sorted(decays)
+    assert schedule.weight_decay(0.04, At(6, 0, 10, 6)) == pytest.approx(0.4)
+    assert schedule.weight_decay(0.0, At(3, 0, 10, 6)) == 0.0
+
+
 def test_cosine_by_epoch_holds_still_within_one():
     schedule = Cosine(per="epoch")
     assert schedule.lr(1.0, At(3, 0, 10, 6)) == schedule.lr(1.0, At(3, 9, 10, 6)) == pytest.approx(0.5)

@@ -1,6 +1,6 @@
 """What the loop knows of a method: four verbs, and how an item is read."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -51,3 +51,11 @@ class Method(Protocol):
 
     def after_step(self) -> None:
         """What follows an optimiser step (moving averages, queues)."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A method of which something goes by the length of the training."""
+
+    def set_length(self, steps: int) -> None:
+        """How many optimiser steps all epochs have; told once before the first step, also when going on."""

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the position in the training, and of the losses seen so far."""
+"""Learning rate and weight decay as functions of the position in the training, and of the losses seen so far."""
 
 import math
 from abc import ABC, abstractmethod
@@ -43,6 +43,10 @@ class Schedule(ABC):
     @abstractmethod
     def lr(self, base: float, at: At) -> float:
         """The learning rate of the step that starts at ``at``, for a group whose own rate is ``base``."""
+
+    def weight_decay(self, base: float, at: At) -> float:
+        """The weight decay of that step, for a group whose own is ``base``."""
+        return base
 
     def start_epoch(self, epoch: int) -> None:  # noqa: B027, a hook
         """Tell that ``epoch`` is about to start; telling it twice is telling it once."""
@@ -147,13 +151,22 @@ class Cosine(_Warm):
         warmup: epochs of linear warm-up.
         floor: share of the learning rate left at the end, 0 to 1.
         per: ``"step"`` or ``"epoch"``: how often the rate changes.
+        decay: the weight decay at the end, if it shall change: it goes there from each group's own along half a cosine,
+            without warm-up; a group that has none keeps none.
     """
 
     needs_length = True
 
-    def __init__(self, warmup: float = 0.0, floor: float = 0.0, per: str = "step") -> None:
+    def __init__(self, warmup: float = 0.0, floor: float = 0.0, per: str = "step", decay: float | None = None) -> None:
         super().__init__(warmup, per)
-        self.floor = floor
+        self.floor, self.decay = floor, decay
+
+    def weight_decay(self, base: float, at: At) -> float:
+        if self.decay is None or base == 0:
+            return base
+        done, each = at.passed(self.per)
+        share = min(1.0, done / max(1.0, at.epochs * each))
+        return self.decay + (base - self.decay) * (1 + math.cos(math.pi * share)) / 2
 
     def after(self, base: float, done: int, each: int, warm: float, at: At) -> float:
         share = min(1.0, (done - warm) / max(1.0, at.epochs * each - warm))

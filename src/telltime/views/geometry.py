@@ -1,7 +1,10 @@
 """Crops of decoded frames, cut and resized as Pillow does it, next to the decoder."""
 
+import math
+
 import numpy as np
 import torch
+from numpy.random import RandomState
 from torch import Tensor
 
 _resize = torch.ops.aten._upsample_bilinear2d_aa.out
@@ -74,6 +77,22 @@ def centre_crop(frames: Tensor, side: int, size: int, out: Tensor | None = None)
     """The centred square box of ``side`` pixels of every frame, resized: :func:`crop_resize` at :func:`centre_box`."""
     top, left = centre_box(frames.shape[-2], frames.shape[-1], side)
     return crop_resize(frames, top, left, side, size, out)
+
+
+def random_box(rng: RandomState, height: int, width: int, area: tuple[float, float]) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a random part of a picture, as torchvision's ``RandomResizedCrop`` draws it.
+
+    Its share of the picture is uniform in ``area``, its width over height log-uniform in 3/4 to 4/3. When ten draws do
+    not fit, it is the largest part in the middle of such proportions.
+    """
+    for _ in range(10):
+        covered = height * width * rng.uniform(*area)
+        ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
+        w, h = round(math.sqrt(covered * ratio)), round(math.sqrt(covered / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            return int(rng.randint(0, height - h + 1)), int(rng.randint(0, width - w + 1)), h, w
+    w, h = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
+    return (height - h) // 2, (width - w) // 2, h, w
 
 
 def take_frames(frames: Tensor, positions: np.ndarray) -> Tensor:
