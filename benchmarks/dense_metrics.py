@@ -78,9 +78,9 @@ def ours(truth: np.ndarray, predicted: np.ndarray, clusters: int, matching: str)
     return found.mean, found.mapping
 
 
-def seconds(way: Callable[[], object]) -> float:
+def seconds(way: Callable[..., object], *given: object) -> float:
     start = time.process_time()
-    way()
+    way(*given)
     return time.process_time() - start
 
 
@@ -105,11 +105,11 @@ def main() -> None:
         part = slice(0, max(1, int(options.share * options.pixels)))
         asked, told = truth[part], predicted[part]
         scale = options.pixels / len(asked)
-        pairs = seconds(lambda: matrix(asked, told, timed, matching == "precision")) * clusters / timed
+        pairs = seconds(matrix, asked, told, timed, matching == "precision") * clusters / timed
         mapping = mine[1]
-        renaming = seconds(lambda: score(asked, told, mapping))
+        renaming = seconds(score, asked, told, mapping)
         baseline = scale * (pairs + renaming)
-        taken = [seconds(lambda: ours(truth, predicted, clusters, matching)) for _ in range(options.repeats)]
+        taken = [seconds(ours, truth, predicted, clusters, matching) for _ in range(options.repeats)]
         gain = measure.spread(baseline / np.asarray(taken))
         rows.append((name, f"{baseline:.1f} s", f"{measure.milliseconds(taken)} ms", f"{gain['median']:.0f} times"))
         results[matching] = {

@@ -5,17 +5,21 @@ as distances to centroids are linear in a feature once its own length is left ou
 instead of the features, with the same nearest centroid as a result.
 """
 
+import importlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from telltime.features.between import nearest_between, neighbours
+
 FAISS_POINTS = 256
 """Points per cluster that faiss's k-means learns from unless told otherwise."""
 
-_MANY = 96
+_TOGETHER = 8
 _PERMUTED = 1 << 26
 
 
@@ -37,8 +41,8 @@ def drawn_places(grids: Tensor, size: tuple[int, int], count: int, seed: int = 1
     rows = grids.permute(0, 2, 3, 1).reshape(-1, dim)
     if (height, width) == (h, w):
         return rows[(image * h + y) * w + x].float()
-    top, bottom, down = _between(y, h, height)
-    left, right, across = _between(x, w, width)
+    top, bottom, down = neighbours(y, h, height)
+    left, right, across = neighbours(x, w, width)
 
     def at(row: Tensor, column: Tensor, weight: Tensor) -> Tensor:
         return rows[(image * h + row) * w + column].float() * weight[:, None]
@@ -59,7 +63,7 @@ def centroids(
     rows = np.ascontiguousarray(points.cpu() if isinstance(points, Tensor) else points, dtype=np.float32)
     if len(rows) <= k:
         return torch.from_numpy(rows.copy())
-    learned = faiss.Kmeans(
+    learned: Any = faiss.Kmeans(
         rows.shape[1],
         k,
         niter=iterations,
@@ -89,17 +93,15 @@ def nearest(grids: Tensor, means: Tensor, size: tuple[int, int], smooth: bool = 
     means = means.to(grids.device, torch.float32)
     kind = np.uint8 if len(means) <= 256 else np.uint16
     answer = np.empty((len(grids), *size), dtype=kind)
-    for i, grid in enumerate(grids):
-        if smooth and len(means) > max(_MANY, grid.shape[0]):
-            wide = F.interpolate(grid[None].float(), size, mode="bilinear", align_corners=False)[0]
-            found = _closest(wide.flatten(1).T, means).view(size)
+    for start in range(0, len(grids), _TOGETHER):
+        part = grids[start : start + _TOGETHER]
+        far = _far(part.permute(0, 2, 3, 1).reshape(-1, part.shape[1]).float(), means)
+        far = far.view(len(part), *part.shape[2:], len(means))
+        if smooth:
+            found = nearest_between(far, size)
         else:
-            scores = _far(grid.flatten(1).T.float(), means).T.view(1, len(means), *grid.shape[1:])
-            if smooth:
-                found = F.interpolate(scores, size, mode="bilinear", align_corners=False)[0].argmin(0)
-            else:
-                found = F.interpolate(scores.argmin(1)[:, None].float(), size, mode="nearest-exact")[0, 0].long()
-        answer[i] = found.cpu().numpy()
+            found = F.interpolate(far.argmin(3)[:, None].float(), size, mode="nearest-exact")[:, 0]
+        answer[start : start + len(part)] = found.cpu().numpy()
     return answer
 
 
@@ -124,28 +126,16 @@ def inertia(points: Tensor, means: Tensor) -> float:
 
 def _drawn(total: int, count: int, seed: int) -> Tensor:
     """int64 ``[min(count, total)]``: the first of faiss's permutation, or of numpy's where that would fill memory."""
-    import faiss
-
     if count >= total:
         return torch.arange(total)
     if total > _PERMUTED:
         return torch.from_numpy(np.random.default_rng(seed).choice(total, count, replace=False))
     order = np.empty(total, dtype=np.int32)
+    faiss: Any = importlib.import_module("faiss")  # whose types lack what swig makes
     faiss.rand_perm(faiss.swig_ptr(order), total, seed)
     return torch.from_numpy(order[:count].astype(np.int64))
-
-
-def _between(place: Tensor, cells: int, length: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Cells before and after each place, and how far it is from the first."""
-    at = ((place.float() + 0.5) * (cells / length) - 0.5).clamp_min(0)
-    first = at.floor().long().clamp_max(cells - 1)
-    return first, (first + 1).clamp_max(cells - 1), at - first
 
 
 def _far(rows: Tensor, means: Tensor) -> Tensor:
     """Squared distances of rows ``[n, D]`` to centroids ``[K, D]``, less each row's own square: ``[n, K]``."""
     return torch.addmm(means.square().sum(1), rows, means.T, alpha=-2)
-
-
-def _closest(rows: Tensor, means: Tensor) -> Tensor:
-    return torch.cat([_far(part, means).argmin(1) for part in rows.split(1 << 12)])

@@ -21,8 +21,8 @@ def describe_encoder(encoder: DenseEncoder, size: int | tuple[int, int], name: s
     height, width = (size, size) if isinstance(size, int) else size
     described: dict[str, Any] = {"name": name or encoder.name, "digest": digest_of(encoder), "network": encoder.name}
     described |= {"stride": encoder.stride, "channels": encoder.channels, "input": f"{height}x{width}"}
-    position = getattr(encoder, "position", None)
-    return described | ({"position": position} if position else {})
+    embedded = getattr(getattr(encoder, "network", None), "pos_embed", None) is not None
+    return described | ({"position": encoder.position} if embedded else {})
 
 
 def describe_masks(tables: Sequence[Table]) -> dict[str, Any]:
@@ -93,8 +93,8 @@ class Pictures:
     """
 
     def __init__(self, ids: Sequence[str], most: int = SHOWN) -> None:
-        at = np.unique(np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(int)) if ids else []
-        self._wanted = {ids[i] for i in at}
+        spread = np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(int)
+        self._wanted = {ids[i] for i in spread}
         self.kept: list[dict[str, Any]] = []
 
     def wants(self, record: Record) -> bool:
