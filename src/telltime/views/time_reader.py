@@ -28,9 +28,9 @@ class TimeReader:
     """One clip of a video: a frame of each of ``T`` segments, one crop for all.
 
     An item holds ``clips`` uint8 ``[T, 3, S, S]``, RGB, already cropped; ``frames`` int64 ``[T]``, which of the video
-    they are; and what :func:`telltime.views.time.augment` has still to do: ``operations``, ``arguments``, ``flip`` and
-    ``erase``. With ``flow`` all but the mirror image is done here already, so that ``flow`` int64 ``[T - 1, h * w]``
-    tells the directions of the clip as it is seen.
+    they are; and what :func:`telltime.views.time.augment` has still to do: ``operations``, ``arguments``, ``flip``,
+    ``erase`` and, with mixup, ``mix``. With ``flow`` all that is done here already, so that ``flow`` int64
+    ``[T - 1, h * w]`` tells the directions of the clip as it is seen.
 
     Attributes:
         size: height and width of a clip, ``S``.
@@ -75,8 +75,10 @@ class TimeReader:
         if isinstance(self.values, str):
             object.__setattr__(self, "values", PRESETS[self.values])
         values: Any = self.values
-        if self.flow and values.p_flip:
-            raise ValueError("directions would be those of the clip before it is mirrored: with flow, p_flip is 0")
+        if self.flow and (values.p_flip or values.mixup):
+            raise ValueError(
+                "directions are told before clips are mirrored or mixed: with flow, p_flip and mixup are 0"
+            )
         if self.flow and (self.size % self.patch or self.frames < 2):
             raise ValueError(
                 f"flow takes 2 frames or more and whole patches, not {self.frames} and {self.size} / {self.patch}"
@@ -100,7 +102,7 @@ class TimeReader:
             whole = _whole(video, wanted)
             exact = transform(whole, dice, rng, values, self.size, self.crop)
             clips = exact.add(0.5).floor_().to(torch.uint8)
-            drawn = {"flip": drawn["flip"], "erase": drawn["erase"]}
+            drawn = {name: number for name, number in drawn.items() if name not in ("operations", "arguments")}
         else:
             view = draw_window(rng, values.jitter, probe.height, probe.width, self.size, self.crop)
             clips = _cropped(video, wanted[None], view[0], [view[1:]], self.size, self.antialias)[0]
