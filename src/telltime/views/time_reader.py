@@ -1,5 +1,6 @@
 """How an open video becomes a clip of TIME, or all its test clips: few frames, small pixels out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from telltime.clips.segments import even_frames, random_frames
 from telltime.media.errors import TooShort
 from telltime.media.video import Video
 from telltime.views.dense import resized
-from telltime.views.geometry import crop, empty_clips, window
+from telltime.views.geometry import Window, crop, empty_clips
 from telltime.views.time import CROPS, PRESETS, Values, augment, draw, draw_window, even_windows, scaled_shape
 from telltime.views.time_published import transform
 from telltime.views.timet_reader import _standing_in, _whole
@@ -178,21 +179,28 @@ def _cropped(
     """Frames ``[V, T]`` scaled to ``shape``, cut at each of ``K`` corners: uint8 ``[V * K, T, 3, size, size]``."""
     clips = empty_clips(len(wanted), len(corners), wanted.shape[1], 3, size, size)
     came = np.zeros(wanted.shape, dtype=bool)
+    probe = video.probe()
+    cuts = [_cutter(probe.height, probe.width, shape, top, left, size, antialias) for top, left in corners]
     for indices, pixels in video.passing(wanted.ravel()):
         views, places = np.nonzero(wanted == indices[0])
-        for number, (top, left) in enumerate(corners):
-            clips[views, number, places] = _cut(pixels, shape, top, left, size, antialias)
+        for number, cut in enumerate(cuts):
+            square = cut(pixels[0])
+            for view, place in zip(views, places, strict=True):
+                clips[view, number, place].copy_(square)
         came[views, places] = True
     for view in np.flatnonzero(~came.all(1)):
         clips[view] = clips[view][:, _standing_in(video, came[view])]
     return clips.flatten(0, 1)
 
 
-def _cut(pixels: Tensor, shape: tuple[int, int], top: int, left: int, size: int, antialias: bool) -> Tensor:
-    """uint8 ``[1, 3, size, size]`` of a frame scaled to ``shape``."""
-    height, width = pixels.shape[-2:]
+def _cutter(
+    height: int, width: int, shape: tuple[int, int], top: int, left: int, size: int, antialias: bool
+) -> Callable[[Tensor], Tensor]:
+    """Makes of uint8 ``[3, H, W]`` a square of it scaled to ``shape``, to be cut to whole numbers."""
     if not antialias or shape[0] >= height:
-        return window(pixels, shape, top, left, size).add_(0.5).floor_().to(torch.uint8)
+        cut = Window((height, width), shape, top, left, size)
+        return lambda picture: cut(picture).add_(0.5)
     first, last = (round(edge * height / shape[0]) for edge in (top, top + size))
     start, stop = (round(edge * width / shape[1]) for edge in (left, left + size))
-    return resized(crop(pixels, first, start, max(1, last - first), max(1, stop - start)), (size, size))
+    box = first, start, max(1, last - first), max(1, stop - start)
+    return lambda picture: resized(crop(picture[None], *box), (size, size))[0]
