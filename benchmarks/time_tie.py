@@ -102,7 +102,16 @@ def _drawn(args: argparse.Namespace, root: Path, seed: int) -> dict[str, tuple[l
 
     style = Style(objects=1, passers=0, clutter=0.3, light=0.3, colours=0.5, size=0.34, life=(40, 44))
     generate(
-        root, args.classes, args.videos, 50, frames=40, size=(54, 72), tie=args.tie, test_tie=0.0, seed=seed, style=style
+        root,
+        args.classes,
+        args.videos,
+        50,
+        frames=40,
+        size=(54, 72),
+        tie=args.tie,
+        test_tie=0.0,
+        seed=seed,
+        style=style,
     )
     splits = {}
     for split in ("train", "test"):
