@@ -95,9 +95,9 @@ def _told(args: argparse.Namespace, settings: dict[str, Any], runs: list[dict[st
 
 def _drawn(args: argparse.Namespace, root: Path, seed: int) -> dict[str, tuple[list[Tensor], Tensor]]:
     """Videos of both splits in memory, with the motion as label."""
+    from telltime.datasets._scene import Style
     from telltime.datasets.generated import generate, load
     from telltime.datasets.record import Table
-    from telltime.datasets._scene import Style
     from telltime.media.video import Video
 
     style = Style(objects=1, passers=0, clutter=0.3, light=0.3, colours=0.5, size=0.34, life=(40, 44))
