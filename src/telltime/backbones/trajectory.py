@@ -6,7 +6,6 @@ Source: Patrick et al., "Keeping Your Eye on the Ball: Trajectory Attention in V
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from telltime.backbones.attention import SelfAttention, attend, recomputed

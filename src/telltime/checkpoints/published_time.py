@@ -58,6 +58,8 @@ LAYOUTS = {
     ),
 }
 
+_SLIP = "USE_ORIGINAL_TRAJ_ATTN_CODE"
+
 _HF_BLOCK = (
     ("temporal_norm1.", "temporal_layernorm."),
     ("temporal_attn.qkv.", "temporal_attention.attention.qkv."),
@@ -208,7 +210,7 @@ def _arguments(architecture: str, backbone: State, settings: Mapping[str, Any]) 
     if heads is None:
         heads = max(1, dim // 64)
         if dim != 768:
-            notes.append(f"weights do not tell the number of heads: {heads} are taken, one for 64 channels")
+            notes.append(f"weights do not tell the number of heads; supposed: {heads}, one for 64 channels")
     if dim % heads:
         raise CheckpointError(f"{heads} heads do not divide its {dim} channels")
     depth = len({found.group(1) for key in backbone if (found := _BLOCK.match(key))})
@@ -217,16 +219,16 @@ def _arguments(architecture: str, backbone: State, settings: Mapping[str, Any]) 
     if architecture == "TimeSformer" and "blocks.0.temporal_fc.weight" not in backbone:
         arguments["attention"] = "joint"
     if architecture == "Motionformer":
-        arguments |= _of_motionformer(backbone, frames)
+        arguments |= _of_motionformer(backbone, frames, settings)
     if architecture == "X-ViT":
         arguments["shift_div"] = _setting(settings, "SHIFT_DIV") or 4
     return arguments, notes
 
 
-def _of_motionformer(backbone: State, frames: int) -> dict[str, Any]:
+def _of_motionformer(backbone: State, frames: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What its weights tell beside the sizes. A position embedding that a joint one replaces is taken out."""
     kernel = backbone["patch_embed.proj.weight"].shape
-    found: dict[str, Any] = {"value_slip": True}
+    found: dict[str, Any] = {"value_slip": _setting(settings, _SLIP, kind=bool) is not False}
     if "blocks.0.attn.proj_kv.weight" not in backbone:
         found = {"attention": "joint"}
     if len(kernel) == 5:
@@ -237,14 +239,24 @@ def _of_motionformer(backbone: State, frames: int) -> dict[str, Any]:
     return found
 
 
-def _setting(settings: Any, *names: str) -> int | None:
-    """The first whole number under one of ``names``, at any depth."""
+def _setting(settings: Any, *names: str, kind: Any = int) -> Any:
+    """The first whole number above 0, or value of another ``kind``, under one of ``names`` at any depth."""
     if not isinstance(settings, Mapping):
         return None
     for key, value in settings.items():
-        if key in names and type(value) is int and value > 0:
+        if key in names and type(value) is kind and (kind is not int or value > 0):
             return value
-    return next((found for value in settings.values() if (found := _setting(value, *names))), None)
+    return next((found for v in settings.values() if (found := _setting(v, *names, kind=kind)) is not None), None)
+
+
+def settings_for(architecture: str, backbone: Any) -> str:
+    """What :func:`time_parts` needs to know of a network of ours beside its weights, as YAML: the reverse of it."""
+    told: dict[str, Any] = {"NUM_HEADS": backbone.heads}
+    if architecture == "X-ViT":
+        told["SHIFT_DIV"] = backbone.shift_div
+    if architecture == "Motionformer" and backbone.attention == "trajectory":
+        told[_SLIP] = backbone.value_slip
+    return yaml.safe_dump({"VIT": told})
 
 
 def training_settings(content: Mapping[str, Any]) -> dict[str, Any]:
