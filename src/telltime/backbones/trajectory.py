@@ -6,13 +6,15 @@ Source: Patrick et al., "Keeping Your Eye on the Ball: Trajectory Attention in V
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from telltime.backbones.attention import SelfAttention, attend, recomputed
 from telltime.backbones.landmarks import nystrom, orthoformer
 
 Approximation = Literal["", "orthoformer", "nystrom"]
+
+_AT_ONCE = {"cpu": 2**22}
+"""Numbers of second queries that are worked on at a time: on a processor, as many as stay near it."""
 
 
 class TrajectoryAttention(SelfAttention):
@@ -53,8 +55,9 @@ class TrajectoryAttention(SelfAttention):
         found = self.found(queries[:, 1:], keys[:, 1:], values[:, 1:], frames)
         own = found.unflatten(1, (frames, -1)).diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2).flatten(1, 2)
         second = self.proj_q(own) * (self.dim // self.heads) ** -0.5
-        mixed = recomputed(self.along_time, second, found)
-        return self.proj(torch.cat([token, mixed], 1))
+        rows = max(1, _AT_ONCE.get(x.device.type, 2**28) // (len(x) * self.heads * self.dim))
+        parts = zip(second.split(rows, 1), found.split(rows, 1), strict=True)
+        return self.proj(torch.cat([token, *(recomputed(self.along_time, *part) for part in parts)], 1))
 
     def found(self, queries: Tensor, keys: Tensor, values: Tensor, frames: int) -> Tensor:
         """Patches' queries, keys and values ``[N, T * P, C]`` to what is found in each frame, ``[N, T * P, T, C]``."""

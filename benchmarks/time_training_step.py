@@ -1,0 +1,197 @@
+"""A training step of TIME's transformers against the step as published: two passes, scores kept, all trajectories.
+
+``python -m benchmarks.time_training_step [--backbone motionformer] [--clips 1] [--depth 2] [--runs 3]``
+
+Equal losses and gradients are asserted first, in double precision at a small size. Then the ways run in turn at 8 x 224
+and full width; peak memory is that of a child process each. Drop path and dropout are off in both, so that they compute
+the same. On a processor there are 2 of the 12 blocks, because a block is what differs; on a GPU there are 12, also
+under bf16 autocast (both ways).
+"""
+
+import argparse
+import copy
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks._measure import alternate, milliseconds, ratio, spread, table, write
+from benchmarks._published_time import SMOOTHING, Heads, Published
+from benchmarks.training_step import _resident_peak
+from telltime.backbones.attention import attend
+from telltime.backbones.motionformer import Motionformer
+from telltime.backbones.timesformer import TimeSformer
+from telltime.backbones.transformer import VideoTransformer
+from telltime.backbones.xvit import XViT
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+CLASSES = 174
+BACKBONES: dict[str, tuple[type[VideoTransformer], dict[str, Any]]] = {
+    "timesformer": (TimeSformer, {}),
+    "motionformer": (Motionformer, {"value_slip": True}),
+    "xvit": (XViT, {"dropout": 0.0}),
+}
+BARS = {"timesformer": 1.5, "motionformer": 2.0, "xvit": 1.5}
+MEMORY_BAR = 0.6
+
+
+class Ours(Published):
+    """The same loss with ordered and shuffled clips in one batch, whose patches are embedded once."""
+
+    def forward(self, video: Tensor, labels: Tensor, flow: Tensor, permutation: Tensor) -> Tensor:
+        net, heads, clips = self.backbone, self.heads, len(video)
+        patches = net.patches(video.transpose(1, 2))  # type: ignore[operator]
+        tokens, token = net.from_patches(torch.cat([patches, patches[:, permutation]]))  # type: ignore[operator]
+        tokens = tokens[:clips].flatten(2, 3)
+        order = heads.temp_head(tokens.mean(2))
+        seen = attend(heads.mlp_q(tokens[:, 1:]), heads.mlp_k(tokens[:, :-1]), heads.mlp_v(tokens[:, :-1]), 1)
+        motion = heads.flow_head(heads.mlp_norm(heads.mlp_proj(seen)))
+        logits, shuffled = heads.head(token).chunk(2)
+        positions = torch.arange(tokens.shape[1], device=video.device).expand(clips, -1)
+        loss = F.cross_entropy(logits, labels, label_smoothing=SMOOTHING)
+        loss = loss + F.cross_entropy(order.transpose(1, 2), positions, label_smoothing=SMOOTHING)
+        loss = loss + F.cross_entropy(motion.flatten(0, 2), flow.flatten(), label_smoothing=SMOOTHING)
+        return loss - shuffled.log_softmax(-1).mean(1).mean()
+
+
+WAYS: dict[str, type[Published]] = {"published": Published, "ours": Ours}
+
+
+def batch(clips: int, frames: int, size: int, patch: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(1)
+    video = torch.randn(clips, frames, 3, size, size, generator=generator, dtype=dtype)
+    labels = torch.randint(CLASSES, (clips,), generator=generator)
+    flow = torch.randint(9, (clips, frames - 1, (size // patch) ** 2), generator=generator)
+    return video, labels, flow, torch.randperm(frames, generator=generator)
+
+
+def network(name: str, dtype: torch.dtype = torch.float32, **sizes: Any) -> tuple[VideoTransformer, Heads]:
+    """Random weights, those that begin at 0 too."""
+    torch.manual_seed(0)
+    kind, arguments = BACKBONES[name]
+    backbone = kind(drop_path=0.0, **arguments, **sizes).to(dtype)
+    heads = Heads(backbone.dim, backbone.frames, CLASSES).to(dtype)
+    for parameter in backbone.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.02)
+    return backbone, heads
+
+
+def differences(name: str) -> dict[str, float]:
+    """How far loss and gradients of a small network are from the published ones, relative, in double precision."""
+    sizes = {"frames": 4, "size": 48, "dim": 64, "depth": 2, "heads": 4}
+    backbone, heads = network(name, torch.float64, **sizes)
+    inputs = batch(3, 4, 48, 16, torch.float64)
+    losses, gradients = [], []
+    for way in WAYS.values():
+        step = way(copy.deepcopy(backbone), copy.deepcopy(heads))
+        losses.append(step(*inputs))
+        losses[-1].backward()
+        gradients.append([torch.zeros_like(p) if p.grad is None else p.grad for p in step.parameters()])
+    apart = torch.stack([(a - b).norm() for a, b in zip(*gradients, strict=True)]).norm()
+    length = torch.stack([a.norm() for a in gradients[0]]).norm()
+    return {"loss": abs(losses[1].item() / losses[0].item() - 1), "gradient": (apart / length).item()}
+
+
+class Way:
+    """One way to step: a network, its optimiser, a batch."""
+
+    def __init__(self, way: str, name: str, clips: int, depth: int, bf16: bool = False) -> None:
+        backbone, heads = network(name, depth=depth)
+        self.step = WAYS[way](backbone, heads).to(DEVICE)
+        self.optimiser = torch.optim.AdamW(self.step.parameters(), 1e-4, weight_decay=0.05, amsgrad=True)
+        self.inputs = [x.to(DEVICE) for x in batch(clips, backbone.frames, backbone.size, backbone.patch)]
+        self.bf16 = bf16
+        self.cpu_seconds: list[float] = []
+
+    def __call__(self, turn: int = 0) -> Tensor:
+        start = time.process_time()
+        self.optimiser.zero_grad()
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=self.bf16):
+            loss: Tensor = self.step(*self.inputs)
+        loss.backward()
+        self.optimiser.step()
+        if DEVICE.type == "cuda":
+            torch.cuda.synchronize()
+        if turn >= 0:
+            self.cpu_seconds.append(time.process_time() - start)
+        return loss.detach()
+
+
+def peak(way: str, name: str, clips: int, depth: int, bf16: bool) -> float | None:
+    """GiB that a step takes in a process of its own; ``None`` where it does not fit."""
+    child = [sys.executable, "-m", "benchmarks.time_training_step", "--child", way, "--backbone", name]
+    child += ["--clips", str(clips), "--depth", str(depth), *(["--bf16"] if bf16 else [])]
+    done = subprocess.run(child, stdout=subprocess.PIPE, text=True, check=False)
+    return json.loads(done.stdout)["gib"] if done.returncode == 0 else None
+
+
+def child(way: str, name: str, clips: int, depth: int, bf16: bool) -> None:
+    """One step; prints its peak of memory in GiB."""
+    Way(way, name, clips, depth, bf16)()
+    gib = torch.cuda.max_memory_allocated() / 2**30 if DEVICE.type == "cuda" else _resident_peak()
+    print(json.dumps({"gib": gib}))
+
+
+def measure(name: str, clips: int, depth: int, runs: int, bf16: bool) -> dict[str, Any]:
+    memory = {way: peak(way, name, clips, depth, bf16) for way in WAYS}
+    ways = {way: Way(way, name, clips, depth, bf16) for way in WAYS if memory[way] is not None}
+    calls: dict[str, Callable[[int], object]] = dict(ways)
+    seconds = alternate(calls, runs, clock=time.perf_counter)
+    found: dict[str, Any] = {
+        "seconds": {way: spread(taken) for way, taken in seconds.items()},
+        "clips_per_second": {way: clips / spread(taken)["median"] for way, taken in seconds.items()},
+        "peak_gib": memory,
+        "milliseconds": {way: milliseconds(taken) for way, taken in seconds.items()},
+    }
+    if len(ways) == len(WAYS):
+        found["gain"] = ratio(seconds["published"], seconds["ours"])
+        found["gain_cpu_time"] = ratio(ways["published"].cpu_seconds, ways["ours"].cpu_seconds)
+        found["memory_share"] = memory["ours"] / memory["published"]  # type: ignore[operator]
+    return found
+
+
+def main() -> None:
+    gpu = DEVICE.type == "cuda"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", choices=BACKBONES, help="one of them; all by default")
+    parser.add_argument("--clips", type=int, default=8 if gpu else 1, help="clips in a batch")
+    parser.add_argument("--depth", type=int, default=12 if gpu else 2, help="blocks")
+    parser.add_argument("--runs", type=int, default=5 if gpu else 3, help="timed runs of each way")
+    parser.add_argument("--bf16", action="store_true", help="under bf16 autocast only")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(arguments.child, arguments.backbone, arguments.clips, arguments.depth, arguments.bf16)
+        return
+    names = [arguments.backbone] if arguments.backbone else list(BACKBONES)
+    equality = {name: differences(name) for name in names}
+    for name, error in equality.items():
+        assert max(error.values()) < 1e-9, (name, error)
+        print(f"{name}: equal, loss to {error['loss']:.0e}, gradient to {error['gradient']:.0e} of its length")
+    rows, results = [], {}
+    for name in names:
+        for bf16 in (True,) if arguments.bf16 else (False, True) if gpu else (False,):
+            found = measure(name, arguments.clips, arguments.depth, arguments.runs, bf16)
+            results[f"{name}{' bf16' if bf16 else ''}"] = found
+            gib = [f"{x:.2f} GiB" if x else "does not fit" for x in found["peak_gib"].values()]
+            gain = [f"{found[key]['median']:.2f}x" if key in found else "" for key in ("gain", "gain_cpu_time")]
+            share = f"{found['memory_share']:.2f}" if "memory_share" in found else ""
+            taken = [found["milliseconds"].get(way, "") for way in WAYS]
+            bar = f"{BARS[name]}x, {MEMORY_BAR}"
+            rows.append((f"{name}{' bf16' if bf16 else ''}", *taken, *gain, *gib, share, bar))
+    title = f"TIME step, ViT-B/16, {arguments.depth} blocks, {arguments.clips} clips of 8 x 224, {DEVICE.type}"
+    header = ("backbone", "published ms", "ours ms", "gain", "gain in CPU time", "published", "ours", "share", "bars")
+    table(title, header, rows)
+    told = {"device": DEVICE.type, "clips": arguments.clips, "depth": arguments.depth, "equality": equality}
+    write("time_training_step_gpu" if gpu else "time_training_step", {**told, "bars": BARS, "backbones": results})
+
+
+if __name__ == "__main__":
+    main()
