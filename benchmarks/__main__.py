@@ -5,7 +5,12 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LONG = {"shipped_clock", "learning_curve", "embed_photos"}  # many minutes to an hour: run them by name
+LONG = {
+    "shipped_clock",
+    "learning_curve",
+    "embed_photos",
+    "dense_clustering",
+}  # many minutes to an hour: run them by name
 
 
 def main() -> int:

@@ -51,6 +51,7 @@ class Golden:
         self.tensor = _module("fill").tensor
         self.inputs = _module("tclr_inputs")
         self.time_inputs = _module("time_inputs")
+        self.timet_inputs = _module("timet_inputs")
 
     @cached_property
     def seed(self) -> int:
@@ -92,6 +93,10 @@ class Golden:
 
     def json(self, name: str) -> Any:
         return json.loads(self.path(name).read_text())
+
+    def json_of_any(self, name: str) -> Any:
+        """A file that not every set has and that holds no value of its own set."""
+        return json.loads(_file(name).read_text())
 
     def needs(self, name: str) -> None:
         """Skip the test where the set is without a file that not every set has."""

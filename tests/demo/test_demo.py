@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from telltime.demo.page import last_screen, write_page
+from telltime.demo.segments import AFTER, BEFORE
 from telltime.demo.shots import cuts, packaged_clips, write_shots
 from telltime.demo.walk import LEARNED, RANDOM, DemoError, shot_table, walk
 from telltime.media.video import Video
@@ -43,7 +44,8 @@ def test_packaged_clips_become_halves_of_shots(tmp_path):
 def test_a_short_walk_measures_what_it_shows(tmp_path):
     out = tmp_path / "demo"
     small = {"classes": 2, "videos_per_class": 4, "groups": 4, "frames": 72, "size": (40, 48)}
-    told = walk(out, Sink(), seed=1, max_steps=6, footage_options=small)
+    masks = {"sequences": 3, "frames": 4, "size": (48, 64), "objects": 1, "newcomers": 0}
+    told = walk(out, Sink(), seed=1, max_steps=6, footage_options=small, masks_options=masks)
     page = write_page(told)
     numbers = json.loads((out / "demo.json").read_text())
     for name in ("recall@1", "top1", "temporal_distinctness"):
@@ -52,7 +54,12 @@ def test_a_short_walk_measures_what_it_shows(tmp_path):
     assert [row["step"] for row in numbers["loss"]][-1] == 6
     assert numbers["times"]["mae_hours"] < numbers["times"]["mae_hours_of_a_constant"]
     assert sorted(found["wrong"] for found in numbers["times"]["offsets"].values()) == [False, True]
+    segments = numbers["segments"]
+    assert set(segments["miou"]) == {BEFORE, AFTER}
+    assert all(0 <= value <= 1 for value in segments["miou"].values())
+    assert segments["steps"] <= 6
     html = page.read_text()
+    assert f"{100 * segments['miou'][AFTER]:.1f} %" in html
     assert html.count('class="card"') == 8
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", html)
     screen = last_screen(told, page)

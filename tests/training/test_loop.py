@@ -6,8 +6,8 @@ from telltime.methods.method import Step
 from telltime.training.devices import precision
 from telltime.training.errors import TrainingError
 from telltime.training.loop import Settings, fit
-from telltime.training.optim import parameter_groups
-from telltime.training.schedules import Constant, MultiStep
+from telltime.training.optim import parameter_groups, scale_rates
+from telltime.training.schedules import Constant, Cosine, MultiStep
 
 
 @pytest.mark.parametrize("accumulate", [2, 4])
@@ -212,3 +212,38 @@ def test_biases_and_norms_can_be_kept_from_decay():
     assert flat["weight_decay"] == 0.0
     method.conv.weight.requires_grad_(False)
     assert sum(len(group["params"]) for group in parameter_groups(method, decay_norms=False)) == 5
+
+
+def test_parts_may_learn_at_a_share_of_the_rate():
+    method = toy()
+    groups = parameter_groups(method, decay_norms=False, rates={"conv.": 0.1, "out": 2.0})
+    assert sum(len(group["params"]) for group in groups) == len(list(method.parameters()))
+    optimiser = scale_rates(torch.optim.SGD(groups, lr=0.5))
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    for name, parameter in method.named_parameters():
+        expected = 0.05 if name.startswith("conv") else 1.0 if name.startswith("out") else 0.5
+        assert rates[id(parameter)] == pytest.approx(expected), name
+    with pytest.raises(ValueError, match="'head'"):
+        parameter_groups(method, rates={"head": 0.1})
+
+
+def test_weight_decay_follows_the_schedule_and_a_method_is_told_the_length():
+    class Paced(Plain):
+        told: int | None = None
+        decays: list[tuple[float, float]]
+
+        def set_length(self, steps):
+            self.told, self.decays = steps, []
+
+        def after_step(self):
+            self.decays.append(tuple(group["weight_decay"] for group in optimiser.param_groups))
+
+    method = Paced()
+    optimiser = torch.optim.AdamW(parameter_groups(method, decay_norms=False), lr=1e-3, weight_decay=0.04)
+    loader = ToyLoader(count=16)
+    fit(method, loader, optimiser, Cosine(decay=0.4), Settings(epochs=2, max_steps=7, device="cpu"))
+    assert method.told == 2 * len(loader)
+    assert len(method.decays) == 7
+    first, last = method.decays[0], method.decays[-1]
+    assert first == (pytest.approx(0.04), 0.0)
+    assert 0.3 < last[0] < 0.4

@@ -50,6 +50,17 @@ def test_cosine_ends_at_its_floor_and_warms_up_without_a_step_of_nothing():
     assert schedule.lr(1.0, At(12, 0, 10, 12)) == pytest.approx(0.1)
 
 
+def test_cosine_takes_weight_decay_along_if_asked():
+    assert Cosine().weight_decay(0.1, At(3, 0, 10, 6)) == 0.1
+    schedule = Cosine(warmup=1, decay=0.4)
+    decays = [schedule.weight_decay(0.04, At(epoch, step, 10, 6)) for epoch in range(6) for step in range(10)]
+    assert decays[0] == pytest.approx(0.04)
+    assert decays[30] == pytest.approx(0.22)
+    assert decays == sorted(decays)
+    assert schedule.weight_decay(0.04, At(6, 0, 10, 6)) == pytest.approx(0.4)
+    assert schedule.weight_decay(0.0, At(3, 0, 10, 6)) == 0.0
+
+
 def test_cosine_by_epoch_holds_still_within_one():
     schedule = Cosine(per="epoch")
     assert schedule.lr(1.0, At(3, 0, 10, 6)) == schedule.lr(1.0, At(3, 9, 10, 6)) == pytest.approx(0.5)
@@ -103,3 +114,21 @@ def test_the_plateau_rate_never_rises_after_its_warm_up(losses):
     assert all(b <= a for a, b in itertools.pairwise(rates[4:]))
     assert schedule.best == min(losses)
     assert all(math.isfinite(rate) and rate > 0 for rate in rates)
+
+
+def test_steps_and_the_joined_cosine_are_those_published_with_time(golden):
+    file = golden.npz("time_eval.npz")
+    epochs = round(float(file["lr_epochs"].max()))
+    base = float(file["lr_steps"][0])
+    steps = MultiStep((20, 30), per="step")
+    joined = Cosine(warmup=2.5, start=1e-6 / base, floor=1e-6 / base)
+    for epoch, stepped, warmed in zip(
+        *(file[key] for key in ("lr_epochs", "lr_steps", "lr_cosine_warmup")), strict=True
+    ):
+        at = At(int(epoch), round(epoch % 1 * 1000), 1000, epochs)
+        assert steps.lr(base, at) == pytest.approx(stepped, rel=1e-12)
+        assert joined.lr(base, at) == pytest.approx(warmed, rel=1e-9)
+
+
+def test_a_joined_cosine_needs_no_warmup():
+    assert Cosine(start=0.1).lr(1.0, At(0, 0, 10, 2)) == 1.0

@@ -252,6 +252,8 @@ def _timm(name: str) -> Describer:
 
 def _saved(folder: Path) -> Describer:
     config, state = read_folder(folder)
+    if config.get("kind") == "dense":
+        raise CheckpointError(f"{folder} is an encoder of places, it describes no whole frames; expected a TCA model")
     if config.get("kind") != "describer":
         raise CheckpointError(f"{folder} holds a model of clips, which describes no frames; expected a TCA model")
     try:

@@ -257,6 +257,11 @@ def _saved(folder: str) -> Model:
     config, state = read_folder(Path(folder))
     if config.get("kind") == "describer":
         raise CheckpointError(f"{folder} describes single frames, it is no model of clips; it serves to search videos")
+    if config.get("kind") == "dense":
+        raise CheckpointError(
+            f"{folder} is an encoder of places, it is no model of clips; it serves 'telltime segment' and the dense "
+            "evaluations, such as 'telltime evaluate clustering'"
+        )
     if config.get("kind") == "clock":
         raise CheckpointError(f"{folder} tells the time of photos, it is no model of clips; give it to 'telltime when'")
     try:

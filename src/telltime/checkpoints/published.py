@@ -13,6 +13,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from telltime.checkpoints._clock_files import is_published
+from telltime.checkpoints._dense_files import holds_backbone
 from telltime.checkpoints.errors import CheckpointError, listed
 from telltime.checkpoints.pickles import Inert
 from telltime.checkpoints.published_tca import tca_parts
@@ -66,6 +67,10 @@ def recognise(content: Mapping[str, Any]) -> Published:
     state = _without_module(_state(content))
     if is_published(state):
         raise CheckpointError("it tells the time of photos, it is no model of clips; give it to 'telltime when'")
+    if holds_backbone(state):
+        raise CheckpointError(
+            "it is an image transformer, no model of clips; it serves 'telltime segment' and the dense evaluations"
+        )
     if (of_tca := tca_parts(state)) is not None:
         found, _ = of_tca
         return Published(

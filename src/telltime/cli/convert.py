@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from telltime.checkpoints.clock import Clock
+    from telltime.checkpoints.dense_model import DenseModel
     from telltime.checkpoints.model import Model
 
 SUMMARY = "turn a published checkpoint into a model folder, or a model into a published layout"
@@ -20,10 +21,14 @@ examples:
   telltime convert TICL_24_adapter_v1_best.pth --out models/ticl
   telltime convert TimeSformer_TIME.pyth --out models/time --drop-heads
   telltime convert runs/time --to hf --out for-transformers
+  telltime convert TimeT.pth --which student --out models/timet
+  telltime convert runs/timet --to timm --out tuned.safetensors
 
 The file is read without running anything in it. What comes out is a MODEL like any other:
   telltime embed models/tclr-r3d18-ucf101 MY_VIDEOS --out features
   telltime when photo.jpg --model models/ticl
+  telltime evaluate clustering models/timet --data davis --root DAVIS --out results
+With --to timm the weights of an encoder of places, from any MODEL that gives one, are written as timm names them.
 """
 
 
@@ -33,22 +38,25 @@ _NAMES = {"timesformer": "TimeSformer"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``convert FILE --out DIR``."""
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="checkpoint as a method's authors published it; with --to any MODEL"
+        "file", metavar="FILE", help="checkpoint as a method's authors published it; with --to any MODEL"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, made if needed")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder or file to write")
     parser.add_argument(
         "--to",
-        choices=("telltime", "hf", "published"),
-        default="telltime",
-        help="layout to write: a model folder (the default); hf, a TimeSformer as Hugging Face's transformers reads "
-        "it; published, a video transformer as TIME's repository saves it",
+        choices=("folder", "hf", "published", "timm"),
+        default="folder",
+        help="what to write: a model folder (the default); hf, a TimeSformer as Hugging Face's transformers reads it; "
+        "published, a video transformer as TIME's repository saves it; timm, an encoder as a file for timm",
     )
     parser.add_argument(
         "--drop-heads",
         action="store_true",
         help="leave out heads that only training needs (projection, temporal tasks)",
     )
-    parser.add_argument("--force", action="store_true", help="replace a model that is already in DIR")
+    parser.add_argument(
+        "--which", choices=("student", "teacher"), help="of a file of TimeT or DINO that holds both, which to take"
+    )
+    parser.add_argument("--force", action="store_true", help="replace what is already there")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 
@@ -57,24 +65,30 @@ def run(args: argparse.Namespace) -> int:
     from telltime.checkpoints.errors import CheckpointError
     from telltime.checkpoints.folder_kind import hugging_face_settings
 
-    export = args.to != "telltime"
-    if not export and not args.file.is_file() and not hugging_face_settings(args.file):
-        there = "is a folder, expected a checkpoint file" if args.file.is_dir() else "there is no such file"
-        raise CheckpointError(f"{args.file}: {there}")
+    if args.to == "timm":
+        return _to_timm(args)
+    file, export = Path(args.file), args.to != "folder"
+    if not export and not file.is_file() and not hugging_face_settings(file):
+        there = "is a folder, expected a checkpoint file" if file.is_dir() else "there is no such file"
+        raise CheckpointError(f"{file}: {there}")
     if args.out.exists() and not args.out.is_dir():
         raise CheckpointError(f"{args.out} is a file; choose a folder for --out")
     if args.out.is_dir() and any(args.out.iterdir()) and not args.force:
         raise CheckpointError(f"{args.out} is not empty; choose another --out, or --force to replace the model in it")
 
     from telltime.checkpoints.clock import Clock
+    from telltime.checkpoints.dense_model import DenseModel
     from telltime.checkpoints.loading import load, of_file
 
     if export:
         return _export(args)
-    model = load(args.file) if args.file.is_dir() else of_file(args.file, heads=not args.drop_heads)
+    model = load(file) if file.is_dir() else of_file(file, args.which, heads=not args.drop_heads)
     model.save(args.out)
-    parts = _parts_of_clock(model) if isinstance(model, Clock) else _parts_of_model(model)
-    found = {"file": str(args.file), "out": str(args.out), "digest": model.digest(), **parts, **model.meta}
+    if isinstance(model, DenseModel):
+        parts = _parts_of_encoder(model)
+    else:
+        parts = _parts_of_clock(model) if isinstance(model, Clock) else _parts_of_model(model)
+    found = {"file": str(args.file), "out": str(args.out), "digest": model.digest(), **model.meta, **parts}
     print(json.dumps(found, indent=2) if args.json else _told(found))
     return 0
 
@@ -91,6 +105,41 @@ def _export(args: argparse.Namespace) -> int:
     licence = model.meta.get("licence", "that of the data and weights it was trained from")
     found = {"model": str(args.file), "to": args.to, "out": str(written), "licence": licence}
     print(json.dumps(found, indent=2) if args.json else f"written     {written}\nlicence     {licence}")
+    return 0
+
+
+def _to_timm(args: argparse.Namespace) -> int:
+    """Write an encoder's weights for timm, and say how to load them there."""
+    from telltime.checkpoints.dense import find_dense
+    from telltime.checkpoints.errors import CheckpointError
+
+    find_dense(args.file)
+    if args.out.is_dir() or args.out.suffix != ".safetensors":
+        raise CheckpointError(f"{args.out}: timm's weights are one file; give --out FILE.safetensors")
+    if args.out.exists() and not args.force:
+        raise CheckpointError(f"{args.out} is there already; choose another --out, or --force to replace it")
+
+    from telltime.checkpoints.dense import load_dense_model
+    from telltime.checkpoints.timm_file import write_timm_file
+
+    model = load_dense_model(args.file, args.which)
+    written = write_timm_file(model.encoder, args.out, model.meta)
+    found = {
+        "model": args.file,
+        "out": str(args.out),
+        "tensors": len(model.encoder.network.state_dict()),
+        "digest": model.digest(),
+        "load": list(written.lines),
+        "mean": list(written.mean),
+        "std": list(written.std),
+    }
+    if args.json:
+        print(json.dumps(found, indent=2))
+        return 0
+    values = ", ".join(f"{name} {tuple(round(value, 3) for value in found[name])}" for name in ("mean", "std"))
+    print(f"written     {args.out}, {found['tensors']} tensors under timm's names")
+    print(f"pixels      RGB in 0..1, {values}")
+    print("load it with timm alone:\n\n" + "\n".join(f"  {line}" for line in written.lines))
     return 0
 
 
@@ -112,6 +161,16 @@ def _parts_of_clock(clock: "Clock") -> dict[str, Any]:
     }
 
 
+def _parts_of_encoder(model: "DenseModel") -> dict[str, Any]:
+    return {
+        "kind": "dense",
+        "parameters": _count(model.encoder),
+        "head": model.head is not None,
+        "prototypes": None if model.prototypes is None else len(model.prototypes),
+        "classes": None,
+    }
+
+
 def _count(network: "nn.Module") -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
@@ -126,10 +185,15 @@ def _told(found: dict[str, Any]) -> str:
         parts.append("CLIP tower")
     if found["classes"] and not clock:
         parts.append(f"{found['classes']}-way classifier")
+    if found.get("prototypes"):
+        parts.append(f"{found['prototypes']} prototypes")
     out = found["out"]
-    lines = [
-        f"recognised  {_NAMES.get(found['method'], found['method'].upper())} {found['kind']} file: {', '.join(parts)}"
-    ]
+    dense = f"evaluate clustering {out} --data NAME --root DIR --out results"
+    steps = {"clock": f"when PHOTO --model {out}", "dense": dense}
+    kind = "published" if found["kind"] == "dense" else found["kind"]
+    who = f" ({found['which']})" if found.get("which") else ""
+    method = _NAMES.get(found["method"], found["method"].upper())
+    lines = [f"recognised  {method} {kind} file{who}: {', '.join(parts)}"]
     said = {"epoch": "epoch", "best_score": "best loss", "learning_rate": "learning rate"}
     if numbers := [f"{label} {found[key]:g}" for key, label in said.items() if key in found]:
         lines.append(f"it says     {', '.join(numbers)}")
@@ -137,6 +201,6 @@ def _told(found: dict[str, Any]) -> str:
     lines += [
         f"licence     {found['licence']}",
         f"written     {Path(out) / 'model.safetensors'} and config.json",
-        f"next        telltime {f'when PHOTO --model {out}' if clock else f'embed {out} MY_VIDEOS --out features'}",
+        f"next        telltime {steps.get(found['kind'], f'embed {out} MY_VIDEOS --out features')}",
     ]
     return "\n".join(lines)

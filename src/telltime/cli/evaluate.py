@@ -5,16 +5,25 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli import _scenes, _time, _video_retrieval
+from telltime.cli import _dense, _scenes, _time, _video_retrieval
 from telltime.cli._reading import SETS, add_reading, bar, reading, share, whole_number
 
 if TYPE_CHECKING:
     from telltime.datasets.record import Table
     from telltime.tasks.result import Result
 
-SUMMARY = "score a model by linear probe, fine-tuning, neighbours, retrieval, time of day, scenes and others"
+SUMMARY = "score a model by linear probe, fine-tuning, neighbours, retrieval, time, scenes, segmentation and others"
 
-TASKS = ("linear", "finetune", "neighbours", "temporal-distinctness", "video-retrieval", *_time.TASKS, "scenes")
+TASKS = (
+    "linear",
+    "finetune",
+    "neighbours",
+    "temporal-distinctness",
+    "video-retrieval",
+    *_time.TASKS,
+    "scenes",
+    *_dense.TASKS,
+)
 
 EXAMPLES = """\
 tasks:
@@ -30,6 +39,13 @@ tasks:
   time-retrieval         are the photos nearest to one taken at its time? MODEL tells the time, or is an image tower
   scenes                 scenes of videos (--data yup, hollywood2, 360x, ucf101) from four frames; MODEL is a clock or
                          an image tower; --mode published trains as TICL's program does
+  clustering             do clusters of a frame's places fit its masks? per frame, clip or data set, matched one to one
+  overclustering         the same with many clusters of the whole data set, each given the label it overlaps best
+  linear-segmentation    masks by a linear classifier of fixed features; --preset leopart learns from random crops
+  foreground             objects cut out by clusters where MODEL, a transformer, attends (CBFE); --preset corrected
+                         uses no label and scores borders of the foreground
+  dense-retrieval        masks told by the nearest of remembered places of the training split
+                         (dense tasks: --data davis, voc, masked ... has masks; MODEL gives grids of features)
 
 examples:
   telltime evaluate neighbours runs/mine --data ucf101 --root data/ucf101 --fold 1 --out results/neighbours
@@ -42,6 +58,9 @@ examples:
   telltime evaluate time-of-day runs/clock --data photos --root MY_PHOTOS --out results/clock
   telltime evaluate time-retrieval runs/clock --data toc --root data/toc --asking leave-one-out --out results/found
   telltime evaluate scenes runs/clock --data yup --root data/yup --out results/scenes
+  telltime evaluate clustering runs/timet --data davis --root data/DAVIS --per clip --out results/clips
+  telltime evaluate overclustering efficientnet-lite0 --data voc --root data/voc --preset leopart --out results/voc
+  telltime evaluate dense-retrieval runs/timet --data voc --root data/voc --memory 1024000 --out results/places
 
 DIR gets result.json, report.html and dropped.jsonl, of retrieval queries.json and of time-of-day photos.json too;
 features are kept in DIR/features unless --cache names a folder.
@@ -69,11 +88,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results, made if needed")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="folder of computed features (default OUT/features)")
     parser.add_argument("--protocol", choices=("frozen", "paper"), help="of linear (default frozen)")
-    parser.add_argument("--epochs", type=whole_number(1), metavar="N", help="of finetune, or linear's paper protocol")
+    parser.add_argument(
+        "--epochs",
+        type=whole_number(1),
+        metavar="N",
+        help="of finetune, linear-segmentation, or linear's paper protocol",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything drawn (default 0)")
     _video_retrieval.add_arguments(parser)
     _time.add_arguments(parser)
     _scenes.add_arguments(parser)
+    _dense.add_arguments(parser)
     add_reading(parser)
     parser.add_argument("--json", action="store_true", help="print result.json instead of a table")
     parser.set_defaults(usage_error=parser.error)
@@ -102,6 +127,8 @@ def _result(args: argparse.Namespace) -> "Result":
         return _time.measure(args, *_data(args))
     if args.task == "scenes":
         return _scenes.measure(args)
+    if args.task in _dense.TASKS:
+        return _dense.measure(args, *_data(args))
     return _on_tables(args)
 
 
@@ -129,15 +156,17 @@ def _check(args: argparse.Namespace) -> None:
     task, paper = args.task, args.protocol == "paper"
     if args.protocol and task != "linear":
         args.usage_error(f"--protocol goes with linear, not with {task}")
-    if args.epochs and not (task == "finetune" or paper or args.mode == "published"):
+    if args.epochs and not (task in ("finetune", "linear-segmentation") or paper or args.mode == "published"):
         args.usage_error(
-            f"--epochs goes with finetune, linear --protocol paper and scenes --mode published, not with {task}"
+            "--epochs goes with finetune, linear-segmentation, linear --protocol paper and scenes --mode published, "
+            f"not with {task}"
         )
     if args.fraction and task == "temporal-distinctness":
         args.usage_error("--fraction goes with tasks that train on labels, not with temporal-distinctness")
     _video_retrieval.check(args)
     _time.check(args)
     _scenes.check(args)
+    _dense.check(args)
     if args.out.exists() and not args.out.is_dir():
         args.usage_error(f"--out {args.out} is a file")
 

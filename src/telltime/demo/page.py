@@ -4,14 +4,16 @@ from pathlib import Path
 
 from telltime.datasets.record import Record
 from telltime.demo.clock import Times
+from telltime.demo.segments import AFTER, BEFORE
 from telltime.demo.walk import LEARNED, RANDOM, Walk
 from telltime.media.video import Video
 from telltime.report.clock import hhmm
 from telltime.report.contact_sheet import card
+from telltime.report.dense import painted_frames
 from telltime.report.evaluation import neighbour_rows
 from telltime.report.page import Page
 from telltime.report.plots import compare, curves
-from telltime.report.strips import strip
+from telltime.report.strips import Row, strip
 from telltime.tasks.neighbours import still_frames
 
 NAMES = {
@@ -26,6 +28,7 @@ NEXT = (
     "telltime search MY_VIDEO --index my-index --report hits.html",
     "telltime when MY_PHOTO",
     "telltime fit tclr-small --data folder --root MY_VIDEOS --out runs/mine",
+    "telltime segment MY_VIDEO --out masks",
 )
 
 
@@ -71,6 +74,7 @@ def write_page(walk: Walk) -> Path:
     page.strips(neighbour_rows(walk.shots[LEARNED].details["neighbours"]))
     _show_copies(page, walk)
     _show_times(page, walk)
+    _show_segments(page, walk)
     page.section("Next, on your own videos and photos").code(NEXT)
     return page.write(walk.folder / "report.html")
 
@@ -94,6 +98,9 @@ def last_screen(walk: Walk, report: Path) -> str:
             f"drawn photos told to {walk.times.error:.1f} h on average ({walk.times.constant:.1f} h by a constant)"
         )
         lines += [f"  {words}" for words in _clocks(walk.times)]
+    if walk.segments:
+        before, after = (f"{100 * walk.segments.miou[name]:.1f} %" for name in (BEFORE, AFTER))
+        lines.append(f"unseen drawn footage segmented without labels: mIoU {before} -> {after} by tuning on time")
     lines += ["", f"the whole story, with pictures: {report}", "", "next, on your own videos:"]
     return "\n".join([*lines, *(f"  {command}" for command in NEXT)])
 
@@ -140,6 +147,26 @@ def _show_times(page: Page, walk: Walk) -> None:
     page.text(
         f"One camera's clock was set {times.wrong_by:g} h ahead. What the photos say: " + " ".join(_clocks(times))
     )
+
+
+def _show_segments(page: Page, walk: Walk) -> None:
+    """Clusters of places of the real shots, with the embedded network as it comes and tuned on time."""
+    found = walk.segments
+    if found is None:
+        return
+    page.section(
+        "Masks without labels",
+        f"The embedded image network, tuned by TimeT for {found.steps} steps on {found.videos} videos, the real shots "
+        "among them: clusters of places, carried along a clip, say what its last frame shows. k-means on the places of "
+        f"{found.unseen} drawn sequences it never saw, whose masks are known, matches them with a mean IoU of "
+        f"{100 * found.miou[AFTER]:.1f} %, and of {100 * found.miou[BEFORE]:.1f} % with the network as it comes. "
+        "For the real shots no masks are known: judge by eye.",
+    )
+    rows = []
+    for shot in found.shots:
+        hits = [strip(painted_frames(shot.frames, labels), name) for name, labels in shot.clusters.items()]
+        rows.append(Row(strip(shot.frames, shot.name), hits))
+    page.strips(rows)
 
 
 def _clocks(times: Times) -> list[str]:

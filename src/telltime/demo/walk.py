@@ -12,6 +12,7 @@ from telltime.datasets.generated import load as load_generated
 from telltime.datasets.record import Record, Table
 from telltime.demo.clock import Times, tell_times
 from telltime.demo.copies import CopySearch, search_copies
+from telltime.demo.segments import Segments, segment_shots
 from telltime.demo.shots import write_shots
 from telltime.media.files import whole
 from telltime.tasks.linear import linear
@@ -45,6 +46,7 @@ class Walk:
         shots: the search among real shots, by model.
         copies: the search for edited copies of real shots.
         times: what the head that ships told of drawn photos.
+        segments: masks before and after tuning on time.
         seconds: what each part took.
     """
 
@@ -56,6 +58,7 @@ class Walk:
     shots: dict[str, Result] = field(default_factory=dict)
     copies: CopySearch | None = None
     times: Times | None = None
+    segments: Segments | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def write(self) -> Path:
@@ -80,6 +83,13 @@ class Walk:
                 "clock_wrong_by_hours": self.times.wrong_by,
                 "offsets": {camera: found.to_json() for camera, found in self.times.offsets.items()},
             },
+            "segments": self.segments
+            and {
+                "videos": self.segments.videos,
+                "steps": self.segments.steps,
+                "unseen": self.segments.unseen,
+                "miou": self.segments.miou,
+            },
             "seconds": self.seconds,
             "versions": versions(),
         }
@@ -95,6 +105,7 @@ def walk(
     max_steps: int | None = None,
     workers: int = 1,
     footage_options: dict[str, Any] | None = None,
+    masks_options: dict[str, Any] | None = None,
 ) -> Walk:
     """Do all of it in ``folder``, which must be empty or new.
 
@@ -104,6 +115,7 @@ def walk(
         max_steps: end the training early.
         workers: processes that read videos.
         footage_options: other arguments of :func:`telltime.datasets.generated.generate`, e.g. fewer videos.
+        masks_options: of :func:`telltime.datasets.generated_masks.generate_masked`.
 
     Raises:
         DemoError: there is something in ``folder``.
@@ -117,14 +129,14 @@ def walk(
         told.seconds[name] = round(time.monotonic() - clock, 1)
         clock = time.monotonic()
 
-    sink.say("1/6  drawing footage, and cutting real clips at their shots")
+    sink.say("1/7  drawing footage, and cutting real clips at their shots")
     shots = write_shots(folder / "shots")
     footage = generate(folder / "footage", **{"tie": 1.0, "seed": seed} | (footage_options or {}))
     learn, test = load_generated(footage, "train"), load_generated(footage, "test")
     sink.say(f"     {len(learn)} videos to learn from, {len(test)} unseen ones, {len(shots)} halves of real shots")
     part("footage")
 
-    sink.say("2/6  pre-training with TCLR, without labels")
+    sink.say("2/7  pre-training with TCLR, without labels")
     values = {"data.name": "generated", "data.root": str(footage), "epochs": EPOCHS, "max_steps": max_steps}
     resolved = resolve(RECIPE, values=values | {"seed": seed, "workers": workers})
     with Run(folder / "run") as run:
@@ -133,7 +145,7 @@ def walk(
     told.steps = [row for row in rows if row["kind"] == "step"]
     part("training")
 
-    sink.say("3/6  measuring it beside the same network with random weights")
+    sink.say("3/7  measuring it beside the same network with random weights")
     models = {LEARNED: load(folder / "run"), RANDOM: untrained(resolved.build().method)}
     reading = Reading(workers=workers, batch=32, cache=folder / "features")
     for name, model in models.items():
@@ -150,19 +162,23 @@ def walk(
                 told.results[result.task] = result
     part("measuring")
 
-    sink.say("4/6  searching among real shots: which first half belongs to this second half?")
+    sink.say("4/7  searching among real shots: which first half belongs to this second half?")
     firsts, seconds = (shot_table(folder / "shots", shots, half) for half in "ab")
     for name, model in models.items():
         told.shots[name] = neighbours(model, firsts, seconds, reading, ks=(1, 3), name=name)
     part("search")
 
-    sink.say("5/6  indexing the real shots among edited copies of them, and finding the copies")
+    sink.say("5/7  indexing the real shots among edited copies of them, and finding the copies")
     told.copies = search_copies([record.path for record in firsts.records], folder, seed)
     part("copies")
 
-    sink.say("6/6  telling the time of drawn photos, and which camera's clock is wrong")
+    sink.say("6/7  telling the time of drawn photos, and which camera's clock is wrong")
     told.times = tell_times(folder, seed)
     part("times")
+
+    sink.say("7/7  tuning an image network on the time of the shots, and segmenting them without labels")
+    told.segments = segment_shots(shots, folder, sink, seed, max_steps, workers, masks_options)
+    part("segments")
     told.write()
     return told
 

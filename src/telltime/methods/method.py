@@ -1,6 +1,6 @@
 """What the loop knows of a method: four verbs, and how an item is read."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -51,3 +51,23 @@ class Method(Protocol):
 
     def after_step(self) -> None:
         """What follows an optimiser step (moving averages, queues)."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A method of which something goes by the length of the training."""
+
+    def set_length(self, steps: int) -> None:
+        """How many optimiser steps all epochs have; told once before the first step, also when going on."""
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """A method that learns the classes of the data, and may not know how many there are before it sees them."""
+
+    def set_classes(self, count: int) -> None:
+        """How many classes the data has, 0 for none; told once, before anything else.
+
+        Raises:
+            ValueError: it was made for fewer.
+        """

@@ -18,7 +18,7 @@ from telltime.clips.item import Item
 from telltime.media.errors import TooShort
 from telltime.media.video import Probe, Video
 from telltime.views import colour
-from telltime.views.geometry import centre_crop, crop, empty_clips, take_frames
+from telltime.views.geometry import centre_crop, crop, empty_clips, random_box, take_frames
 
 JITTER = (0.4, 0.4, 0.4, 0.2)
 _CHUNK = 16
@@ -102,18 +102,6 @@ class TestReader:
         for place, frames in enumerate(found.reshape(wanted.shape)):
             centre_crop(take_frames(pixels, frames), side, self.size, clips[place])
         return {"clips": clips, "present": torch.ones(self.positions, dtype=torch.bool)}
-
-
-def random_box(rng: RandomState, height: int, width: int, area: tuple[float, float]) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a random part of a picture, as torchvision's ``RandomResizedCrop`` draws it."""
-    for _ in range(10):
-        covered = height * width * rng.uniform(*area)
-        ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
-        w, h = round(math.sqrt(covered * ratio)), round(math.sqrt(covered / ratio))
-        if 0 < w <= width and 0 < h <= height:
-            return int(rng.randint(0, height - h + 1)), int(rng.randint(0, width - w + 1)), h, w
-    w, h = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
-    return (height - h) // 2, (width - w) // 2, h, w
 
 
 def jittered(clips: Tensor, factors: Tensor, order: Tensor, flip: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ def checked(name: str, tree: Tree) -> Resolved:
     """
     from jsonargparse import ArgumentError
 
-    check_classes(name, tree, CLASSES)
+    check_classes(name, tree, (*CLASSES, *(["validation"] if tree.get("validation") else [])))
     parser = _parser()
     try:
         config = parser.parse_object(tree)

@@ -28,6 +28,7 @@ class Position:
         epoch, batch: the epoch, and batches of it consumed.
         step, videos, skipped, seconds: optimiser steps, videos, batches left out and time spent, in all.
         loss: the last mean that was fetched.
+        score: the best of a validation so far.
     """
 
     epoch: int = 0
@@ -37,6 +38,7 @@ class Position:
     skipped: int = 0
     seconds: float = 0.0
     loss: float | None = None
+    score: float | None = None
 
 
 @dataclass

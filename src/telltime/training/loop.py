@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from telltime.clips.loader import worker_death
-from telltime.methods.method import Batch
+from telltime.methods.method import Batch, Paced
 from telltime.training import devices, optim
 from telltime.training.errors import TrainingError
 from telltime.training.interrupt import Stop, polite_stop
@@ -22,6 +22,8 @@ from telltime.training.progress import Sink
 from telltime.training.run import Run
 from telltime.training.schedules import At, Schedule
 from telltime.training.settings import Batches, Counted, Loader, Settings, Trained, clips, items
+
+Validate = Callable[[int], dict[str, float]]
 
 __all__ = ["Batches", "Export", "Loader", "Settings", "Trained", "fit"]
 
@@ -38,6 +40,7 @@ def fit(
     export: Export | None = None,
     sink: Sink | None = None,
     dropped: Callable[[], int] = lambda: 0,
+    validate: Validate | None = None,
 ) -> Trained:
     """Train ``method``, going on from ``run``'s saved state when it was opened to resume.
 
@@ -55,12 +58,14 @@ def fit(
         export: writes a model folder of a model state; called for ``model/``, the best and the kept ones.
         sink: where rows and sentences go; only the first process uses it.
         dropped: how many records have been left out so far.
+        validate: called at the end of every epoch with its number, the method being in evaluation mode; gives numbers
+            of which the largest ``score`` makes the best model, or none. Without it the lowest loss does.
 
     Raises:
         TrainingError: nothing could be read in an epoch, or the loss is not a number.
         RunError: the saved state does not fit.
     """
-    loop = _Loop(method, loader, optimiser, schedule, settings, run, accelerator, export, sink, dropped)
+    loop = _Loop(method, loader, optimiser, schedule, settings, run, accelerator, export, sink, dropped, validate)
     with devices.deterministic(loop.device), polite_stop() as stop:
         try:
             return loop.go(stop)
@@ -86,6 +91,7 @@ class _Loop:
         export: Export | None,
         sink: Sink | None,
         dropped: Callable[[], int],
+        validate: Validate | None,
     ) -> None:
         static = settings.accumulate == 1
         self.accelerator = accelerator or devices.start_processes(settings.device, static_graph=static)
@@ -95,12 +101,13 @@ class _Loop:
         self.generator = torch.Generator(self.device)
         self.method: Any = method
         self.loader, self.optimiser, self.schedule, self.settings = loader, optimiser, schedule, settings
-        self.dropped = dropped
+        self.dropped, self.validate = dropped, validate
         main = self.accelerator.is_main_process
         self.sink = sink if sink is not None and main else Sink()
         self.keeper = Keeper(run, method, optimiser, schedule, export, main, len(loader))
         self.base = [float(group["lr"]) for group in optimiser.param_groups]
         self.lr = self.base[0]
+        self.decay = [float(group.get("weight_decay", 0.0)) for group in optimiser.param_groups]
         self.steps = -(-len(loader) // settings.accumulate)
         self.counts = {"videos": 0, "clips": 0, "waited": 0.0}
         self.clock = time.perf_counter()
@@ -113,6 +120,8 @@ class _Loop:
         if self.steps == 0:
             raise TrainingError("there is not one batch to train on")
         self.method.train()
+        if isinstance(self.method, Paced):
+            self.method.set_length(self.steps * self.settings.epochs)
         devices.place(self.method, self.device)
         if self.settings.compile:
             self.method.compile()
@@ -191,8 +200,10 @@ class _Loop:
 
     def _step(self, group: list[tuple[int, Batch]]) -> None:
         where = At(self.at.epoch, self.at.batch // self.settings.accumulate, self.steps, self.settings.epochs)
-        for base, param_group in zip(self.base, self.optimiser.param_groups, strict=True):
+        for base, decay, param_group in zip(self.base, self.decay, self.optimiser.param_groups, strict=True):
             param_group["lr"] = self.schedule.lr(base, where)
+            if decay:
+                param_group["weight_decay"] = self.schedule.weight_decay(decay, where)
         self.lr = self.optimiser.param_groups[0]["lr"]
         for count, (number, batch) in enumerate(group, 1):
             self._seed(number)
@@ -263,13 +274,27 @@ class _Loop:
         means = self.keeper.epoch.means(self.together.mean(self.keeper.epoch.sums()))
         self._believe(means["loss"])
         best = self.schedule.end_epoch(means["loss"])
+        told = self._validated()
+        if self.validate is not None:
+            best = "score" in told and (at.score is None or told["score"] > at.score)
+            at.score = told["score"] if best else at.score
         row: dict[str, Any] = {"kind": "epoch", "epoch": at.epoch, "step": at.step, "lr": self.lr, **means}
+        row |= {f"validation_{name}": value for name, value in told.items()}
         seconds = at.seconds + time.perf_counter() - self.clock
         self.sink.row(row | {"best": best, "dropped": self.dropped(), "seconds": seconds})
         self.keeper.epoch.clear()
         names = ["best"] if best else [f"epoch-{at.epoch:04d}"] if kept and at.epoch % kept == 0 else []
         at.epoch, at.batch = at.epoch + 1, 0
         self._save(names)
+
+    def _validated(self) -> dict[str, float]:
+        if self.validate is None:
+            return {}
+        self.method.eval()
+        with torch.no_grad():
+            told = self.validate(self.at.epoch)
+        self.method.train()
+        return told
 
     def _save(self, names: list[str] | None = None) -> None:
         """Save the state, and with ``names`` the model; sums are made those of all processes first."""

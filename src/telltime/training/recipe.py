@@ -12,6 +12,7 @@ import yaml
 
 from telltime.training.errors import RecipeError
 from telltime.training.keys import check_options
+from telltime.training.validation import Validator
 
 Tree = dict[str, Any]
 
@@ -44,6 +45,8 @@ class Options:
         batch_size: videos in a batch, over all processes.
         drop_last: leave out the last batch of an epoch when it is smaller.
         decay_norms: whether weight decay also acts on biases and the scales of norms.
+        rates: shares of the learning rate for parameters whose names begin alike, such as ``{encoder: 0.1}``.
+        validation: looks at the method on records that are held out of the training, if it shall be.
         workers: processes that read videos; changes nothing but the speed.
 
     The rest is described at :class:`telltime.training.loop.Settings`.
@@ -58,6 +61,7 @@ class Options:
     accumulate: int = 1
     clip_norm: float | None = None
     decay_norms: bool = True
+    rates: dict[str, float] = field(default_factory=dict)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     compile: bool = False
     fsdp: bool = False
@@ -65,6 +69,7 @@ class Options:
     seed: int = 0
     workers: int = 2
     bad_media: Bad = field(default_factory=Bad)
+    validation: Validator | None = None
     log_every: int = 10
     save_every: int | None = None
     keep_every: int = 0

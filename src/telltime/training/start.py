@@ -8,20 +8,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 import yaml
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from telltime.backbones.dense import DenseEncoder
+from telltime.checkpoints.dense_model import tuned
 from telltime.checkpoints.model import ClipSpec, Model
 from telltime.clips.loader import ClipLoader
 from telltime.clips.policy import BadMedia
 from telltime.clips.source import Opened, Source, Terms
 from telltime.datasets.record import Table
+from telltime.methods.method import Classifies
 from telltime.training import devices
 from telltime.training.build import Recipe, Resolved
 from telltime.training.errors import RecipeError
 from telltime.training.keeper import Export
-from telltime.training.loop import fit
-from telltime.training.optim import parameter_groups
+from telltime.training.loop import Validate, fit
+from telltime.training.optim import parameter_groups, scale_rates
 from telltime.training.progress import Board, Lines, Several, Sink
 from telltime.training.recipe import FREE_ON_RESUME, Tree, differences
 from telltime.training.run import Run
@@ -56,6 +61,7 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
         TrainingError, MediaError, TooManyDropped: as the loop and the loader raise them.
     """
     recipe = resolved.build()
+    _tell_classes(recipe, table)
     if run.main:
         _keep_recipe(resolved, run, needs_length=recipe.schedule.needs_length)
     accelerator = devices.start_processes(recipe.device, static_graph=recipe.accumulate == 1)
@@ -63,13 +69,14 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
     if run.main:
         policy.missing(table.missing, table.root)
     meta = {"recipe": resolved.name, "data": table.name}
+    table, validate = _validation(recipe, table, accelerator)
     opened = _opened(recipe, table, run, policy, accelerator, sink)
     sinks = Several(sink, Lines(run.metrics), *([Board(run.folder)] if board else []))
     try:
         trained = fit(
             recipe.method,
             opened.loader,
-            recipe.optimiser(parameter_groups(recipe.method, recipe.decay_norms)),
+            _optimiser(recipe),
             recipe.schedule,
             settings(recipe),
             run,
@@ -77,12 +84,48 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
             export=exporter(recipe.method, meta, opened.save),
             sink=sinks,
             dropped=lambda: policy.dropped,
+            validate=validate,
         )
         if trained.ended != "stopped":
             opened.finish()
     finally:
         sinks.close()
     return Outcome(trained, opened.videos, len(table.missing) + opened.missing, policy.dropped, opened.next)
+
+
+def _tell_classes(recipe: Recipe, table: Table) -> None:
+    """Let the method know how many classes there are; what it makes for them depends on the recipe's seed alone."""
+    if not isinstance(recipe.method, Classifies):
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        try:
+            recipe.method.set_classes(len(table.classes))
+        except ValueError as error:
+            raise RecipeError(str(error)) from error
+
+
+def _validation(recipe: Recipe, table: Table, accelerator: "Accelerator") -> tuple[Table, Validate | None]:
+    """What is left to train on, and what looks at the method on the rest."""
+    validator = recipe.validation
+    if validator is None:
+        return table, None
+    table, held = validator.split(table, recipe.seed)
+
+    def validate(epoch: int) -> dict[str, float]:
+        if not validator.due(epoch, recipe.epochs):
+            return {}
+        return validator(recipe.method, held, recipe.seed, accelerator.device)
+
+    return table, validate
+
+
+def _optimiser(recipe: Recipe) -> Optimizer:
+    try:
+        groups = parameter_groups(recipe.method, recipe.decay_norms, recipe.rates)
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
+    return scale_rates(recipe.optimiser(groups))
 
 
 def _opened(recipe: Recipe, table: Table, run: Run, policy: BadMedia, accelerator: "Accelerator", sink: Sink) -> Opened:
@@ -122,7 +165,8 @@ def _opened(recipe: Recipe, table: Table, run: Run, policy: BadMedia, accelerato
         labels=table.labels(),
         pin_memory=accelerator.device.type == "cuda",
     )
-    return Opened(loader, partial(_save_clip_model, reader), len(table.records))
+    following = "evaluate clustering RUN --data NAME --root DIR --out OUT" if _of_places(recipe.method) else ""
+    return Opened(loader, _saver(recipe.method), len(table.records), next=following)
 
 
 def settings(recipe: Recipe) -> Settings:
@@ -136,10 +180,11 @@ def exporter(method: nn.Module, meta: dict[str, Any], save: Callable[..., object
     Args:
         meta: where it comes from (JSON values).
         save: writes the method, as a source of data gives it; by default its ``backbone`` and ``head`` are written as
-            ``telltime.load`` takes them, and its reader says which clips it was trained on.
+            ``telltime.load`` takes them, and its reader says which clips it was trained on. A method with an encoder of
+            places is written as such.
     """
     twin: Any = copy.deepcopy(method)
-    save = save or partial(_save_clip_model, getattr(method, "reader", None))
+    save = save or _saver(method)
     meta = {"method": type(method).__name__.lower(), **meta}
 
     def export(folder: Path, state: dict[str, Tensor]) -> None:
@@ -147,6 +192,19 @@ def exporter(method: nn.Module, meta: dict[str, Any], save: Callable[..., object
         save(folder, twin, meta)
 
     return export
+
+
+def _of_places(method: nn.Module) -> bool:
+    return isinstance(getattr(method, "encoder", None), DenseEncoder)
+
+
+def _saver(method: nn.Module) -> Callable[..., object]:
+    """What writes such a method: as an encoder of places, or as a model of clips."""
+    return _save_encoder if _of_places(method) else partial(_save_clip_model, getattr(method, "reader", None))
+
+
+def _save_encoder(folder: Path, method: Any, meta: dict[str, Any]) -> None:
+    tuned(method, meta).save(folder)
 
 
 def _save_clip_model(reader: Any, folder: Path, method: Any, meta: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ all frames of a view change alike. Grey values weigh the planes as red, green an
 Results equal Pillow's (and torchvision's on Pillow images).
 """
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -86,6 +87,24 @@ def hue_(planes: Tensor, shift: Tensor) -> Tensor:
         share = torch.sub(hue, centre, out=plane).abs_().mul_(sign).add_(first).clamp_(0, 1)
         torch.sub(value, share.mul_(depth), out=plane).floor_()
     return planes
+
+
+def on_views_(planes: Tensor, touched: Tensor, operation: Callable[..., Tensor], numbers: Tensor) -> None:
+    """``operation``, in place, on the views that ``touched`` (bool ``[N]``, on the host) names, and on no other.
+
+    Args:
+        numbers: ``[N, ...]``, on the host; the operation gets those of its views, on the planes' device.
+    """
+    rows = touched.nonzero()[:, 0]
+    if len(rows) == 0:
+        return
+    kind = torch.float32 if numbers.is_floating_point() else torch.int64
+    numbers = numbers[rows].to(kind).to(planes.device, non_blocking=True)
+    if len(rows) == planes.shape[1]:
+        operation(planes, numbers)
+    else:
+        index = rows.to(planes.device, non_blocking=True)
+        planes.index_copy_(1, index, operation(planes.index_select(1, index), numbers))
 
 
 @cache

@@ -1,7 +1,10 @@
 """Crops of decoded frames, cut and resized as Pillow does it, next to the decoder."""
 
+import math
+
 import numpy as np
 import torch
+from numpy.random import RandomState
 from torch import Tensor
 
 _resize = torch.ops.aten._upsample_bilinear2d_aa.out
@@ -58,6 +61,28 @@ def crop_resize(frames: Tensor, top: int, left: int, side: int, size: int, out: 
     return _resize(box, [size, size], False, None, None, out=out)
 
 
+def window(frames: Tensor, shape: tuple[int, int], top: int, left: int, size: int) -> Tensor:
+    """A square of frames that were scaled to ``shape`` (bilinear, no antialiasing), of which no more is computed.
+
+    Args:
+        frames: uint8 ``[T, 3, H, W]``; channels-last memory is faster.
+        shape: height and width of the scaled frames.
+        top, left: first row and column of the square in them.
+
+    Returns:
+        float32 ``[T, 3, size, size]`` in 0..255, not rounded, channels-last memory: as ``F.interpolate`` makes them.
+    """
+    pixels = frames.movedim(-3, -1)
+    for axis, start in ((1, top), (2, left)):
+        length = pixels.shape[axis]
+        places = ((torch.arange(start, start + size) + 0.5) * (length / shape[axis - 1]) - 0.5).clamp(min=0)
+        low = places.long().clamp(max=length - 1)
+        share = (places - low).view(-1, *[1] * (3 - axis))
+        near, far = (pixels.index_select(axis, index).float() for index in (low, (low + 1).clamp(max=length - 1)))
+        pixels = near.lerp_(far, share)
+    return pixels.movedim(-1, -3)
+
+
 def centre_box(height: int, width: int, side: int) -> tuple[int, int]:
     """Top row and left column of the centred square box, as torchvision's ``center_crop`` rounds them.
 
@@ -74,6 +99,22 @@ def centre_crop(frames: Tensor, side: int, size: int, out: Tensor | None = None)
     """The centred square box of ``side`` pixels of every frame, resized: :func:`crop_resize` at :func:`centre_box`."""
     top, left = centre_box(frames.shape[-2], frames.shape[-1], side)
     return crop_resize(frames, top, left, side, size, out)
+
+
+def random_box(rng: RandomState, height: int, width: int, area: tuple[float, float]) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a random part of a picture, as torchvision's ``RandomResizedCrop`` draws it.
+
+    Its share of the picture is uniform in ``area``, its width over height log-uniform in 3/4 to 4/3. When ten draws do
+    not fit, it is the largest part in the middle of such proportions.
+    """
+    for _ in range(10):
+        covered = height * width * rng.uniform(*area)
+        ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
+        w, h = round(math.sqrt(covered * ratio)), round(math.sqrt(covered / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            return int(rng.randint(0, height - h + 1)), int(rng.randint(0, width - w + 1)), h, w
+    w, h = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
+    return (height - h) // 2, (width - w) // 2, h, w
 
 
 def take_frames(frames: Tensor, positions: np.ndarray) -> Tensor:

@@ -225,7 +225,7 @@ def _augment(pixels: Tensor, draws: Draws, out: Tensor) -> None:
         planes = torch.empty(3, *pixels.shape[:-1], dtype=torch.float32, device=pixels.device)
         planes.copy_(pixels.movedim(-1, 0))
         for touched, operation, numbers in tasks:
-            _on(planes, touched, operation, numbers)
+            colour.on_views_(planes, touched, operation, numbers)
         for channel, plane in enumerate(planes):
             out[..., channel].copy_(plane)
     else:
@@ -233,20 +233,6 @@ def _augment(pixels: Tensor, draws: Draws, out: Tensor) -> None:
     out.div_(255)
     if "erase" in draws:
         erase_(out, draws["erase"])
-
-
-def _on(planes: Tensor, touched: Tensor, operation: Callable[..., Tensor], numbers: Tensor) -> None:
-    """``operation`` in place on the views that ``touched`` (bool ``[n]``, on the host) names, and on no other."""
-    rows = touched.nonzero()[:, 0]
-    if len(rows) == 0:
-        return
-    kind = torch.float32 if numbers.is_floating_point() else torch.int64
-    numbers = numbers[rows].to(kind).to(planes.device, non_blocking=True)
-    if len(rows) == planes.shape[1]:
-        operation(planes, numbers)
-    else:
-        index = rows.to(planes.device, non_blocking=True)
-        planes.index_copy_(1, index, operation(planes.index_select(1, index), numbers))
 
 
 def _mirrored(pixels: Tensor, flip: Tensor) -> Tensor:
