@@ -10,28 +10,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from telltime.methods.time import TIME
+
 SMOOTHING = 0.2
 
 
-class Heads(nn.Module):
-    """The classifier and the seven modules of the temporal tasks."""
-
-    def __init__(self, dim: int, frames: int, classes: int) -> None:
-        super().__init__()
-        self.head, self.temp_head = nn.Linear(dim, classes), nn.Linear(dim, frames)
-        self.mlp_q, self.mlp_k, self.mlp_v, self.mlp_proj = (nn.Linear(dim, dim) for _ in range(4))
-        self.mlp_norm, self.flow_head = nn.LayerNorm(dim, 1e-6), nn.Linear(dim, 9)
-
-
 class Published(nn.Module):
-    """Loss of one step: frames ``[N, T, 3, H, W]``, labels ``[N]``, flow labels ``[N, T - 1, P]``, a permutation."""
+    """Loss of one step with the weights of ``method``.
 
-    def __init__(self, backbone: nn.Module, heads: Heads) -> None:
+    It takes frames ``[N, T, 3, H, W]``, labels ``[N]``, flow labels ``[N, T - 1, P]`` and a permutation ``[T]``.
+    """
+
+    def __init__(self, method: TIME) -> None:
         super().__init__()
-        self.backbone, self.heads = backbone, heads
+        self.method = method
 
     def forward(self, video: Tensor, labels: Tensor, flow: Tensor, permutation: Tensor) -> Tensor:
-        heads = self.heads
+        heads, head = self.method.head, self.method.classifier
+        assert head is not None
         tokens, token = self.tokens(video)
         frames, channels = tokens.shape[1], tokens.shape[-1]
         order = heads.temp_head(tokens.mean(2))
@@ -39,16 +35,16 @@ class Published(nn.Module):
         seen = (queries @ keys.transpose(-1, -2) * channels**-0.5).softmax(-1) @ values
         motion = heads.flow_head(heads.mlp_norm(heads.mlp_proj(seen)))
         positions = torch.arange(frames, device=video.device).repeat(len(video))
-        loss = F.cross_entropy(heads.head(token), labels, label_smoothing=SMOOTHING)
+        loss = F.cross_entropy(head(token), labels, label_smoothing=SMOOTHING)
         loss = loss + F.cross_entropy(order.flatten(0, 1), positions, label_smoothing=SMOOTHING)
         loss = loss + F.cross_entropy(motion.flatten(0, 2), flow.flatten(), label_smoothing=SMOOTHING)
-        shuffled = heads.head(self.tokens(video[:, permutation])[1])
+        shuffled = head(self.tokens(video[:, permutation])[1])
         return loss - shuffled.log_softmax(-1).mean(1).mean()
 
     def tokens(self, video: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens ``[N, T, P, C]`` and what the classifier takes, ``[N, C]``."""
         clips, frames = video.shape[:2]
-        net: Any = self.backbone
+        net: Any = self.method.backbone
         x = net.patch_embed.proj(video.flatten(0, 1)).flatten(2).transpose(1, 2)
         way = {"TimeSformer": timesformer, "Motionformer": motionformer, "XViT": xvit}[type(net).__name__]
         return way(net, x.unflatten(0, (clips, frames)))

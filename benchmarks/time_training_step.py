@@ -6,7 +6,7 @@ Equal losses and gradients are asserted first, in double precision at a small si
 and full width; peak memory is that of a child process each, at more clips, so that what is kept for the backward pass
 outweighs weights and the library itself. Drop path and dropout are off in both, so that they compute the same. On a
 processor there are 2 of the 12 blocks, because a block is what differs, and ours is also run under bf16 autocast, as
-``--precision bf16`` trains, where the processor has it. On a GPU there are 12, and both ways run under bf16 autocast too.
+``--precision bf16`` trains, where the processor has it. On a GPU there are 12, and both ways run under autocast too.
 """
 
 import argparse
@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks._measure import alternate, milliseconds, ratio, spread, table, write
-from benchmarks._published_time import SMOOTHING, Heads, Published
+from benchmarks._published_time import Published
 from benchmarks.training_step import _resident_peak
-from telltime.backbones.attention import attend
 from telltime.backbones.motionformer import Motionformer
 from telltime.backbones.timesformer import TimeSformer
 from telltime.backbones.transformer import VideoTransformer
 from telltime.backbones.xvit import XViT
+from telltime.methods.time import TIME, Views
+from telltime.views.time_reader import TimeReader
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 CLASSES = 174
@@ -43,26 +43,19 @@ BARS = {"timesformer": 1.5, "motionformer": 2.0, "xvit": 1.5}
 MEMORY_BAR = 0.6
 
 
-class Ours(Published):
-    """The same loss with ordered and shuffled clips in one batch, whose patches are embedded once."""
+class Ours(nn.Module):
+    """The same loss as :class:`~telltime.methods.time.TIME` takes it."""
+
+    def __init__(self, method: TIME) -> None:
+        super().__init__()
+        self.method = method
 
     def forward(self, video: Tensor, labels: Tensor, flow: Tensor, permutation: Tensor) -> Tensor:
-        net, heads, clips = self.backbone, self.heads, len(video)
-        patches = net.patches(video.transpose(1, 2))  # type: ignore[operator]
-        tokens, token = net.from_patches(torch.cat([patches, patches[:, permutation]]))  # type: ignore[operator]
-        tokens = tokens[:clips].flatten(2, 3)
-        order = heads.temp_head(tokens.mean(2))
-        seen = attend(heads.mlp_q(tokens[:, 1:]), heads.mlp_k(tokens[:, :-1]), heads.mlp_v(tokens[:, :-1]), 1)
-        motion = heads.flow_head(heads.mlp_norm(heads.mlp_proj(seen)))
-        logits, shuffled = heads.head(token).chunk(2)
-        positions = torch.arange(tokens.shape[1], device=video.device).expand(clips, -1)
-        loss = F.cross_entropy(logits, labels, label_smoothing=SMOOTHING)
-        loss = loss + F.cross_entropy(order.transpose(1, 2), positions, label_smoothing=SMOOTHING)
-        loss = loss + F.cross_entropy(motion.flatten(0, 2), flow.flatten(), label_smoothing=SMOOTHING)
-        return loss - shuffled.log_softmax(-1).mean(1).mean()
+        loss: Tensor = self.method(Views(video.transpose(1, 2), permutation[None], labels, flow)).loss
+        return loss
 
 
-WAYS: dict[str, type[Published]] = {"published": Published, "ours": Ours}
+WAYS: dict[str, type[nn.Module]] = {"published": Published, "ours": Ours}
 BF16 = "ours, bf16"
 """The third way, of processors that multiply it."""
 
@@ -75,26 +68,27 @@ def batch(clips: int, frames: int, size: int, patch: int, dtype: torch.dtype = t
     return video, labels, flow, torch.randperm(frames, generator=generator)
 
 
-def network(name: str, dtype: torch.dtype = torch.float32, **sizes: Any) -> tuple[VideoTransformer, Heads]:
-    """Random weights, those that begin at 0 too."""
+def method(name: str, dtype: torch.dtype = torch.float32, **sizes: Any) -> TIME:
+    """TIME with random weights, where published networks begin at 0 too."""
     torch.manual_seed(0)
     kind, arguments = BACKBONES[name]
-    backbone = kind(drop_path=0.0, **arguments, **sizes).to(dtype)
-    heads = Heads(backbone.dim, backbone.frames, CLASSES).to(dtype)
+    backbone = kind(drop_path=0.0, **arguments, **sizes)
+    reader = TimeReader(size=backbone.size, frames=backbone.frames)
+    made = TIME(backbone, reader, CLASSES).to(dtype)
     for parameter in backbone.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.02)
-    return backbone, heads
+    return made
 
 
 def differences(name: str) -> dict[str, float]:
     """How far loss and gradients of a small network are from the published ones, relative, in double precision."""
     sizes = {"frames": 4, "size": 48, "dim": 64, "depth": 2, "heads": 4}
-    backbone, heads = network(name, torch.float64, **sizes)
+    made = method(name, torch.float64, **sizes)
     inputs = batch(3, 4, 48, 16, torch.float64)
     losses, gradients = [], []
     for way in WAYS.values():
-        step = way(copy.deepcopy(backbone), copy.deepcopy(heads))
+        step = way(copy.deepcopy(made))
         losses.append(step(*inputs))
         losses[-1].backward()
         gradients.append([torch.zeros_like(p) if p.grad is None else p.grad for p in step.parameters()])
@@ -107,10 +101,10 @@ class Way:
     """One way to step: a network, its optimiser, a batch."""
 
     def __init__(self, way: str, name: str, clips: int, depth: int, bf16: bool = False) -> None:
-        backbone, heads = network(name, depth=depth)
-        self.step = (Ours if way == BF16 else WAYS[way])(backbone, heads).to(DEVICE)
+        made = method(name, depth=depth)
+        self.step = (Ours if way == BF16 else WAYS[way])(made).to(DEVICE)
         self.optimiser = torch.optim.AdamW(self.step.parameters(), 1e-4, weight_decay=0.05, amsgrad=True)
-        self.inputs = [x.to(DEVICE) for x in batch(clips, backbone.frames, backbone.size, backbone.patch)]
+        self.inputs = [x.to(DEVICE) for x in batch(clips, *made.grid[:1], made.reader.size, made.backbone.patch)]
         self.bf16 = bf16 or way == BF16
         self.cpu_seconds: list[float] = []
 
