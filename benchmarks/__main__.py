@@ -6,6 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LONG = {
+    "time_training_step",
     "shipped_clock",
     "learning_curve",
     "embed_photos",

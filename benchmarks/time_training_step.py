@@ -1,6 +1,6 @@
 """A training step of TIME's transformers against the step as published: two passes, scores kept, all trajectories.
 
-``python -m benchmarks.time_training_step [--backbone motionformer] [--clips 1] [--depth 2] [--runs 3] [--memory 4]``
+``python -m benchmarks.time_training_step [--backbone motionformer] [--clips 1] [--depth 2] [--runs 3] [--memory 3]``
 
 Equal losses and gradients are asserted first, in double precision at a small size. Then the ways run in turn at 8 x 224
 and full width; peak memory is that of a child process each, at more clips, so that what is kept for the backward pass
@@ -173,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", choices=BACKBONES, help="one of them; all by default")
     parser.add_argument("--clips", type=int, default=8 if gpu else 1, help="clips in a batch")
-    parser.add_argument("--memory", type=int, default=8 if gpu else 4, help="clips in a batch where memory is measured")
+    parser.add_argument("--memory", type=int, default=8 if gpu else 3, help="clips in a batch where memory is measured")
     parser.add_argument("--depth", type=int, default=12 if gpu else 2, help="blocks")
     parser.add_argument("--runs", type=int, default=5 if gpu else 3, help="timed runs of each way")
     parser.add_argument("--bf16", action="store_true", help="under bf16 autocast only")

@@ -48,7 +48,7 @@ class TrajectoryAttention(SelfAttention):
         self.proj_q = nn.Linear(dim, dim)
         self.proj_kv = nn.Linear(dim, 2 * dim)
 
-    def forward(self, x: Tensor, norm: nn.Module | None = None, frames: int = 1) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, norm: nn.Module | None = None, frames: int = 1) -> Tensor:
         """Tokens ``[N, 1 + T * P, C]``, the class token first, then frame after frame, to as many."""
         queries, keys, values = self.projected(x, norm).chunk(3, -1)
         token = attend(queries[:, :1], keys, values, self.heads)
