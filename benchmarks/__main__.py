@@ -11,6 +11,14 @@ LONG = {  # many minutes to an hour: run them by name
     "embed_photos",
     "learning_curve",
     "shipped_clock",
+    "time_tie",
+    "time_training_step",
+}
+    "dense_clustering",
+    "dense_tuning",
+    "embed_photos",
+    "learning_curve",
+    "shipped_clock",
 }
 
 
