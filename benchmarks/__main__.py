@@ -14,12 +14,6 @@ LONG = {  # many minutes to an hour: run them by name
     "time_tie",
     "time_training_step",
 }
-    "dense_clustering",
-    "dense_tuning",
-    "embed_photos",
-    "learning_curve",
-    "shipped_clock",
-}
 
 
 def main() -> int:
