@@ -23,6 +23,7 @@ from telltime.checkpoints.errors import CheckpointError, listed
 State = dict[str, Tensor]
 STUDENT, TEACHER = "student", "teacher"
 _PATCHES = "patch_embed.proj.weight"
+_OF_CLIPS = ("time_embed", "temp_embed", "st_embed", "temporal_attn", "proj_kv", "temp_head")
 _WRAPPERS = ("module", "model", "_orig_mod", "state_dict")
 _CONTAINERS = ("state_dict", "model", "model_state_dict", "ema", "model_ema")
 _TEACHERS = ("teacher", "momentum", "ema", "model_ema")
@@ -98,11 +99,12 @@ class DenseParts:
 
 
 def holds_backbone(content: Mapping[str, Any]) -> bool:
-    """Whether the file holds a vision transformer with its patches."""
+    """Whether the file holds a vision transformer of images with its patches; one of clips embeds times as well."""
     try:
-        return any(key.endswith(_PATCHES) for key in _flat(content))
+        keys = list(_flat(content))
     except CheckpointError:
         return False
+    return any(key.endswith(_PATCHES) for key in keys) and not any(part in key for key in keys for part in _OF_CLIPS)
 
 
 def dense_parts(content: Mapping[str, Any], which: str | None = None) -> DenseParts:

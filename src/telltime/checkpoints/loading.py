@@ -47,11 +47,12 @@ def load(model: str | Path, device: str | torch.device = "cpu") -> Model | Clock
     return load_model(model, device)
 
 
-def of_file(file: Path, which: str | None = None) -> Model | Clock | DenseModel:
+def of_file(file: Path, which: str | None = None, heads: bool = True) -> Model | Clock | DenseModel:
     """What a file holds that a method's authors published.
 
     Args:
         which: ``"student"`` or ``"teacher"``, where an encoder of places has both.
+        heads: keep what its training needed beside the backbone.
 
     Raises:
         CheckpointError: the file is unsafe or damaged, its keys are not exactly those of a known network, or nothing
@@ -64,7 +65,7 @@ def of_file(file: Path, which: str | None = None) -> Model | Clock | DenseModel:
         return published_dense(file, which, content)
     if which is not None:
         raise CheckpointError(f"{file} holds no student and teacher; leave --which out")
-    return published_clock(file, False, content) if is_published(content) else convert(file, content)
+    return published_clock(file, False, content) if is_published(content) else convert(file, content, heads=heads)
 
 
 def _kind(folder: Path) -> Any:

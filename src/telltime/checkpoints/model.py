@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,9 @@ from telltime.checkpoints.build import build, build_seeded, check_fits, describe
 from telltime.checkpoints.clip_spec import ClipSpec
 from telltime.checkpoints.errors import CheckpointError
 from telltime.checkpoints.folder import read_folder, weights_hash, write_folder
-from telltime.checkpoints.published import recognise
+from telltime.checkpoints.folder_kind import hugging_face_settings
+from telltime.checkpoints.hugging_face import read_hugging_face
+from telltime.checkpoints.published import Published, recognise
 from telltime.checkpoints.resolve import resolve
 from telltime.checkpoints.unpickle import load_published
 from telltime.media.video import Video
@@ -35,8 +37,10 @@ class Model(nn.Module):
         backbone: float clips ``[N, 3, T, H, W]`` to a map ``[N, C, T', h, w]``.
         clip: the clips it was trained on.
         head: projection head of its pre-training, kept for going on with it; features do not pass through it.
-        classifier: pooled features ``[N, C]`` to scores ``[N, classes]``.
+        classifier: what ``reads`` names, ``[N, C]``, to scores ``[N, classes]``.
         meta: where it comes from (JSON values): method, architecture, source, licence, notes, ``first_label``.
+        reads: what the classifier was trained on: ``"pooled"`` features, or what a video transformer gives beside its
+            tokens for telling the ``"class"``.
     """
 
     def __init__(
@@ -46,8 +50,14 @@ class Model(nn.Module):
         head: nn.Module | None = None,
         classifier: nn.Linear | None = None,
         meta: Mapping[str, Any] | None = None,
+        reads: Literal["pooled", "class"] = "pooled",
     ) -> None:
         super().__init__()
+        if reads not in ("pooled", "class"):
+            raise ValueError(f'a classifier reads "pooled" features or the "class" token, not {reads!r}')
+        if reads == "class" and not hasattr(backbone, "tokens_and_class"):
+            raise ValueError(f"{type(backbone).__name__} gives no class token for a classifier to read")
+        self.reads = reads
         self.backbone = backbone
         self.head = head
         self.classifier = classifier
@@ -132,7 +142,25 @@ class Model(nn.Module):
         if self.classifier is None:
             raise ValueError("this model has no classifier; train one with telltime evaluate linear or finetune")
         with torch.no_grad():
-            return self.classifier(self.features(clips).pooled)
+            return self.classifier(self.for_classes(clips))
+
+    @torch.no_grad()
+    def for_classes(self, clips: Tensor, batch: int = 16, bf16: bool = False) -> Tensor:
+        """What the classifier takes of clips, float32 ``[N, C]``, in evaluation mode.
+
+        Args:
+            clips, batch, bf16: as for :meth:`features`.
+        """
+        if self.reads == "pooled":
+            return self.features(clips, batch, bf16).pooled
+        was = self.training
+        self.eval()
+        backbone: Any = self.backbone
+        try:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                return torch.cat([backbone.tokens_and_class(self.prepare(x))[1].float() for x in clips.split(batch)])
+        finally:
+            self.train(was)
 
     def digest(self) -> str:
         """A hash of all that decides its output: weights, classes and their arguments, clips. 32 hexadecimal digits."""
@@ -155,7 +183,7 @@ class Model(nn.Module):
             "head": None if self.head is None else describe(self.head),
             "classifier": linear and {"in_features": linear.in_features, "out_features": linear.out_features},
             "clip": asdict(self.clip),
-        }
+        } | ({"reads": self.reads} if self.reads != "pooled" else {})
 
 
 def load(model: str | Path, device: str | torch.device = "cpu") -> Model:
@@ -182,40 +210,50 @@ def load(model: str | Path, device: str | torch.device = "cpu") -> Model:
     return loaders[source.kind](source.name).to(device).eval()
 
 
-def convert(file: str | Path, content: Mapping[str, Any] | None = None) -> Model:
+def convert(file: str | Path, content: Mapping[str, Any] | None = None, *, heads: bool = True) -> Model:
     """The model in a file that a method's authors published, in evaluation mode.
 
     Args:
         content: of the file, where it was read already.
+        heads: keep what its training needed beside the backbone (projection heads, modules of temporal tasks).
 
     Raises:
         CheckpointError: the file is unsafe or damaged, or its keys are not exactly those of a known network.
     """
     content = load_published(file) if content is None else content
     try:
-        found = recognise(content)
-        skeleton: dict[str, Any] = {"backbone": {"class_path": found.class_path, "init_args": found.init_args}}
-        state = {f"backbone.{key}": value for key, value in found.backbone.items()}
-        if found.head:
-            channels, dim = (
-                found.head[key].shape[-1] if key in found.head else 1 for key in ("fc1.weight", "bn2.weight")
-            )
-            head = {
-                "class_path": "telltime.methods.tclr.ProjectionHead",
-                "init_args": {"channels": channels, "dim": dim},
-            }
-            skeleton |= {"head": head}
-            state |= {f"head.{key}": value for key, value in found.head.items()}
-        if found.classifier:
-            sizes = found.classifier["weight"].shape
-            skeleton |= {"classifier": {"in_features": sizes[1], "out_features": sizes[0]}}
-            state |= {f"classifier.{key}": value for key, value in found.classifier.items()}
-        return _assemble(skeleton | {"meta": found.meta | {"kind": found.kind, "source": Path(file).name}}, state)
+        return published_model(recognise(content), Path(file).name, heads)
     except CheckpointError as error:
         raise type(error)(f"{file}: {error}") from error
 
 
+def published_model(found: Published, source: str, heads: bool = True) -> Model:
+    """The model whose parts were recognised in a file named ``source``.
+
+    Raises:
+        CheckpointError: its keys or shapes are not exactly those of the network it looks like.
+    """
+    skeleton: dict[str, Any] = {"backbone": {"class_path": found.class_path, "init_args": found.init_args}}
+    state = {f"backbone.{key}": value for key, value in found.backbone.items()}
+    if found.head and heads:
+        channels, dim = (found.head[key].shape[-1] if key in found.head else 1 for key in ("fc1.weight", "bn2.weight"))
+        of_tclr = {
+            "class_path": "telltime.methods.tclr.ProjectionHead",
+            "init_args": {"channels": channels, "dim": dim},
+        }
+        skeleton |= {"head": found.head_of or of_tclr}
+        state |= {f"head.{key}": value for key, value in found.head.items()}
+    if found.classifier:
+        sizes = found.classifier["weight"].shape
+        skeleton |= {"classifier": {"in_features": sizes[1], "out_features": sizes[0]}}
+        state |= {f"classifier.{key}": value for key, value in found.classifier.items()}
+    skeleton |= {"clip": found.clip, "reads": found.reads}
+    return _assemble(skeleton | {"meta": found.meta | {"kind": found.kind, "source": source}}, state)
+
+
 def _saved(folder: str) -> Model:
+    if (settings := hugging_face_settings(Path(folder))) is not None:
+        return _hugging_face(Path(folder), settings)
     config, state = read_folder(Path(folder))
     if config.get("kind") == "describer":
         raise CheckpointError(f"{folder} describes single frames, it is no model of clips; it serves to search videos")
@@ -230,6 +268,13 @@ def _saved(folder: str) -> Model:
         return _assemble(config, state)
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from error
+
+
+def _hugging_face(folder: Path, settings: Mapping[str, Any]) -> Model:
+    try:
+        return published_model(read_hugging_face(folder, settings), folder.name)
+    except CheckpointError as error:
+        raise type(error)(f"{folder}: {error}") from error
 
 
 def _assemble(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
@@ -252,6 +297,7 @@ def _skeleton(config: Mapping[str, Any]) -> Model:
             build(**head) if head else None,
             nn.Linear(**classifier) if classifier else None,
             config.get("meta"),
+            config.get("reads", "pooled"),
         )
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"its config.json is not that of a model ({error})") from error
@@ -294,7 +340,12 @@ def _hub(name: str) -> Model:
     from huggingface_hub import snapshot_download
 
     try:
-        return _saved(snapshot_download(name, allow_patterns=["model.safetensors", "config.json"]))
+        wanted = ["model.safetensors", "config.json", "preprocessor_config.json"]
+        folder = snapshot_download(name, allow_patterns=wanted)
+        settings = hugging_face_settings(Path(folder))
+        if settings is not None and not (Path(folder) / wanted[0]).exists():
+            folder = snapshot_download(name, allow_patterns=[*wanted, "pytorch_model.bin"])
+        return _saved(folder)
     except CheckpointError:
         raise
     except Exception as error:  # whatever network and hub may do

@@ -3,12 +3,12 @@
 TCLR (Dave et al., CVIU 2022) has two kinds: pre-training files, whose ``state_dict`` holds a backbone under ``0.`` and
 a projection head under ``1.``, and linear-evaluation files, whose backbone has no prefix and ends in ``fc``. Either may
 carry ``module.`` in front, as ``nn.DataParallel`` writes it. Files around TCA are told apart in
-:mod:`telltime.checkpoints.published_tca`.
+:mod:`telltime.checkpoints.published_tca`, those of TIME in :mod:`telltime.checkpoints.published_time`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -17,6 +17,7 @@ from telltime.checkpoints._dense_files import holds_backbone
 from telltime.checkpoints.errors import CheckpointError, listed
 from telltime.checkpoints.pickles import Inert
 from telltime.checkpoints.published_tca import tca_parts
+from telltime.checkpoints.published_time import check_tasks, time_parts, training_settings
 
 State = dict[str, Tensor]
 _BACKBONES = {
@@ -24,6 +25,7 @@ _BACKBONES = {
     "R(2+1)D-18": "telltime.backbones.r3d.R2Plus1D18",
     "PRP R3D": "telltime.backbones.r3d_prp.PRPR3D",
 }
+_WRAPPERS = ("state_dict", "bb_state_dict", "model_state", "model")
 _PUBLISHED_CLASSES = 102
 
 
@@ -32,11 +34,15 @@ class Published:
     """A published file under our names.
 
     Attributes:
-        kind: ``"pre-training"``, ``"classifier"``, ``"backbone"``, or, of TCA's family, ``"encoder"``.
+        kind: ``"pre-training"``, ``"classifier"``, ``"backbone"``, of TCA's family ``"encoder"``, of TIME's with the
+            modules of its tasks ``"training"``.
         architecture: name as in the literature, e.g. ``"R3D-18"``.
         class_path, init_args: what to build for it.
         backbone, head, classifier: state dicts; empty where the file has none.
         meta: what else the file says (epoch, best loss), the method, its licence and notes for the reader.
+        head_of: class and arguments of the head, where it is not TCLR's.
+        clip: arguments of the clips it takes, where they are not TCLR's.
+        reads: what the classifier takes.
     """
 
     kind: str
@@ -47,6 +53,9 @@ class Published:
     head: State
     classifier: State
     meta: dict[str, Any] = field(default_factory=dict)
+    head_of: dict[str, Any] = field(default_factory=dict)
+    clip: dict[str, Any] = field(default_factory=dict)
+    reads: Literal["pooled", "class"] = "pooled"
 
 
 def recognise(content: Mapping[str, Any]) -> Published:
@@ -67,6 +76,10 @@ def recognise(content: Mapping[str, Any]) -> Published:
         return Published(
             "encoder", found.architecture, found.class_path, found.init_args, found.state, {}, {}, found.meta
         )
+    if (of_time := of_time_family(state, training_settings(content))) is not None:
+        if isinstance(content.get("epoch"), int):
+            of_time.meta["epoch"] = content["epoch"]
+        return of_time
     two_parts = any(key.startswith(("0.", "1.")) for key in state)
     backbone = _below(state, "0.") if two_parts else {k: v for k, v in state.items() if not k.startswith("fc.")}
     head = _below(state, "1.") if two_parts else {}
@@ -99,9 +112,41 @@ def recognise(content: Mapping[str, Any]) -> Published:
     return Published(kind, architecture, _BACKBONES[architecture], {"width": width}, backbone, head, classifier, meta)
 
 
+def of_time_family(state: State, settings: Mapping[str, Any]) -> Published | None:
+    """The parts of a video transformer's state dict, ``None`` where it is none.
+
+    Args:
+        settings: found beside it.
+
+    Raises:
+        CheckpointError: of the temporal tasks' modules some are there and some are not.
+    """
+    found = time_parts(state, settings)
+    if found is None:
+        return None
+    head_of: dict[str, Any] = {}
+    if found.tasks:
+        check_tasks(found.tasks)
+        sizes = {"channels": found.init_args["dim"], "frames": len(found.tasks["temp_head.weight"])}
+        head_of = {"class_path": "telltime.backbones.time_task_heads.TemporalHeads", "init_args": sizes}
+    return Published(
+        "training" if found.tasks else "classifier" if found.classifier else "backbone",
+        found.architecture,
+        found.class_path,
+        found.init_args,
+        found.backbone,
+        found.tasks,
+        found.classifier,
+        found.meta,
+        head_of,
+        found.clip,
+        "class" if found.classifier else "pooled",
+    )
+
+
 def _state(content: Mapping[str, Any]) -> State:
-    """The dictionary of tensors inside: under ``state_dict``, ``bb_state_dict``, or the file itself."""
-    found = next((content[key] for key in ("state_dict", "bb_state_dict") if key in content), content)
+    """The dictionary of tensors inside: under one of the usual names, or the file itself."""
+    found = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), content)
     if not isinstance(found, Mapping) or not found:
         raise CheckpointError("it has no state_dict of tensors")
     for key, value in found.items():

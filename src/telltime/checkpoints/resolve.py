@@ -79,7 +79,8 @@ def timm_architectures() -> set[str]:
 
 def _model_folder(path: Path) -> Path:
     for folder in (path, path / "model"):
-        if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
+        weights = ("model.safetensors", "pytorch_model.bin")
+        if (folder / "config.json").is_file() and any((folder / name).is_file() for name in weights):
             return folder
     if (path / "recipe.yaml").is_file():
         raise CheckpointError(f"{path} is a run that has saved no model yet; let its training go on with --resume")

@@ -1,4 +1,4 @@
-"""``telltime convert``: a published checkpoint file to a model folder, or an encoder to a file for timm."""
+"""``telltime convert``: a published checkpoint to a model folder, and a model to the layouts others read."""
 
 import argparse
 import json
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from telltime.checkpoints.dense_model import DenseModel
     from telltime.checkpoints.model import Model
 
-SUMMARY = "turn a published checkpoint into a model folder, or an encoder into a file for timm"
+SUMMARY = "turn a published checkpoint into a model folder, or a model into a published layout"
 
 EXAMPLES = """\
 examples:
   telltime convert model_best_e247_loss_9.7173.pth --out models/tclr-r3d18-ucf101
   telltime convert rpd18kin400.pth --out models/tclr-r2plus1d-k400 --json
   telltime convert TICL_24_adapter_v1_best.pth --out models/ticl
+  telltime convert TimeSformer_TIME.pyth --out models/time --drop-heads
+  telltime convert runs/time --to hf --out for-transformers
   telltime convert TimeT.pth --which student --out models/timet
   telltime convert runs/timet --to timm --out tuned.safetensors
 
@@ -30,14 +32,26 @@ With --to timm the weights of an encoder of places, from any MODEL that gives on
 """
 
 
+_NAMES = {"timesformer": "TimeSformer"}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``convert FILE --out DIR``."""
     parser.add_argument(
-        "file", metavar="FILE", help="checkpoint as a method's authors published it; with --to timm any MODEL"
+        "file", metavar="FILE", help="checkpoint as a method's authors published it; with --to any MODEL"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder or file to write")
     parser.add_argument(
-        "--to", choices=("folder", "timm"), default="folder", help="what to write: a model folder, or a file for timm"
+        "--to",
+        choices=("folder", "hf", "published", "timm"),
+        default="folder",
+        help="what to write: a model folder (the default); hf, a TimeSformer as Hugging Face's transformers reads it; "
+        "published, a video transformer as TIME's repository saves it; timm, an encoder as a file for timm",
+    )
+    parser.add_argument(
+        "--drop-heads",
+        action="store_true",
+        help="leave out heads that only training needs (projection, temporal tasks)",
     )
     parser.add_argument(
         "--which", choices=("student", "teacher"), help="of a file of TimeT or DINO that holds both, which to take"
@@ -49,11 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert and say what was recognised; 0 when done."""
     from telltime.checkpoints.errors import CheckpointError
+    from telltime.checkpoints.folder_kind import hugging_face_settings
 
     if args.to == "timm":
         return _to_timm(args)
-    file = Path(args.file)
-    if not file.is_file():
+    file, export = Path(args.file), args.to != "folder"
+    if not export and not file.is_file() and not hugging_face_settings(file):
         there = "is a folder, expected a checkpoint file" if file.is_dir() else "there is no such file"
         raise CheckpointError(f"{file}: {there}")
     if args.out.exists() and not args.out.is_dir():
@@ -63,9 +78,11 @@ def run(args: argparse.Namespace) -> int:
 
     from telltime.checkpoints.clock import Clock
     from telltime.checkpoints.dense_model import DenseModel
-    from telltime.checkpoints.loading import of_file
+    from telltime.checkpoints.loading import load, of_file
 
-    model = of_file(file, args.which)
+    if export:
+        return _export(args)
+    model = load(file) if file.is_dir() else of_file(file, args.which, heads=not args.drop_heads)
     model.save(args.out)
     if isinstance(model, DenseModel):
         parts = _parts_of_encoder(model)
@@ -73,6 +90,21 @@ def run(args: argparse.Namespace) -> int:
         parts = _parts_of_clock(model) if isinstance(model, Clock) else _parts_of_model(model)
     found = {"file": str(args.file), "out": str(args.out), "digest": model.digest(), **model.meta, **parts}
     print(json.dumps(found, indent=2) if args.json else _told(found))
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    """Write a model in the layout of others, and say so."""
+    from telltime.checkpoints.hugging_face import write_hugging_face, write_published
+    from telltime.checkpoints.model import load
+
+    model = load(args.file)
+    if args.drop_heads:
+        model.head = None
+    written = (write_hugging_face if args.to == "hf" else write_published)(model, args.out)
+    licence = model.meta.get("licence", "that of the data and weights it was trained from")
+    found = {"model": str(args.file), "to": args.to, "out": str(written), "licence": licence}
+    print(json.dumps(found, indent=2) if args.json else f"written     {written}\nlicence     {licence}")
     return 0
 
 
@@ -148,7 +180,7 @@ def _told(found: dict[str, Any]) -> str:
     clock = found["kind"] == "clock"
     parts = [f"{found['architecture']}{'' if clock else ' backbone'}, {found['parameters']:,} parameters"]
     if found.get("head"):
-        parts.append("projection head")
+        parts.append("modules of the temporal tasks" if found["kind"] == "training" else "projection head")
     if found.get("tower"):
         parts.append("CLIP tower")
     if found["classes"] and not clock:
@@ -160,7 +192,8 @@ def _told(found: dict[str, Any]) -> str:
     steps = {"clock": f"when PHOTO --model {out}", "dense": dense}
     kind = "published" if found["kind"] == "dense" else found["kind"]
     who = f" ({found['which']})" if found.get("which") else ""
-    lines = [f"recognised  {found['method'].upper()} {kind} file{who}: {', '.join(parts)}"]
+    method = _NAMES.get(found['method'], found['method'].upper())
+    lines = [f"recognised  {method} {kind} file{who}: {', '.join(parts)}"]
     said = {"epoch": "epoch", "best_score": "best loss", "learning_rate": "learning rate"}
     if numbers := [f"{label} {found[key]:g}" for key, label in said.items() if key in found]:
         lines.append(f"it says     {', '.join(numbers)}")

@@ -72,8 +72,9 @@ class TCLR(nn.Module):
     of one process. A batch of one video has no negatives between videos: both instance terms are then 0.
 
     Args:
-        backbone: clips ``[N, 3, T, H, W]`` to a map ``[N, channels, 4, h, w]``, with an attribute ``channels``. Its
-            batch norms are replaced by :class:`~telltime.backbones.norm.ViewBatchNorm`; its state-dict keys stay.
+        backbone: clips ``[N, 3, T, H, W]`` to a map ``[N, channels, 4, h, w]``, with an attribute ``channels``; of a
+            multiple of 4 time slices, neighbours are averaged. Its batch norms are replaced by
+            :class:`~telltime.backbones.norm.ViewBatchNorm`; its state-dict keys stay.
         reader: makes an item of a video; ``None`` is the published one.
         dim: length of the embeddings the losses compare.
         temperature: divides similarities in every term.
@@ -185,6 +186,8 @@ class TCLR(nn.Module):
                 for group in groups
             ]
         joined = torch.cat(slices)
+        if joined.shape[-1] % LOCALS == 0:
+            joined = joined.unflatten(-1, (LOCALS, -1)).mean(-1)
         if joined.shape[-1] != LOCALS:
             raise ValueError(
                 f"TCLR matches {LOCALS} time slices with as many local clips; "
