@@ -1,4 +1,4 @@
-"""TimeSformer, X-ViT, their blocks and their start from an image network against the reference outputs."""
+"""The three video transformers through the importer, blocks of two and every start from images, against references."""
 
 import json
 import os
@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from telltime.backbones.attention import SelfAttention, ShiftedAttention, time_shift
 from telltime.backbones.inflation import inflate
+from telltime.backbones.motionformer import Motionformer
 from telltime.backbones.timesformer import DividedBlock, TimeSformer
 from telltime.backbones.transformer import Block
 from telltime.backbones.xvit import TemporalHead, XViT
 from telltime.checkpoints.published import of_time_family
 from telltime.checkpoints.published_time import LAYOUTS
 
-ARCHITECTURES = {"timesformer": "TimeSformer", "xvit": "X-ViT"}
+KINDS: dict[str, type[Any]] = {"timesformer": TimeSformer, "motionformer": Motionformer, "xvit": XViT}
+ARCHITECTURES = {"timesformer": "TimeSformer", "motionformer": "Motionformer", "xvit": "X-ViT"}
 
 
 def told(value: Any) -> Any:
@@ -36,8 +38,7 @@ def small(golden: Any, name: str) -> tuple[dict[str, Any], dict[str, Any], Any, 
     found = of_time_family(filled(golden, told(file["keys"]), config["seed"]), settings)
     assert found is not None
     assert found.architecture == ARCHITECTURES[name]
-    kind = {"timesformer": TimeSformer, "xvit": XViT}[name]
-    backbone = kind(**found.init_args).double().eval()
+    backbone = KINDS[name](**found.init_args).double().eval()
     backbone.load_state_dict(found.backbone)
     classifier = nn.Linear(config["dim"], config["classes"]).double()
     classifier.load_state_dict(found.classifier)
@@ -136,7 +137,7 @@ def test_an_image_network_starts_every_parameter_as_published(name: str, golden:
     mapping, config = told(file["mapping"]), told(file["config"])
     source = filled(golden, mapping["source_keys"], config["seed"])
     sizes: dict[str, Any] = {key: config[key] for key in ("dim", "depth", "heads")}
-    backbone = TimeSformer(**sizes) if name == "timesformer" else XViT(**sizes)
+    backbone = KINDS[name](**sizes)
     found = inflate(backbone, source)
     assert set(found.unused) == {"head.weight", "head.bias"}
     ours = backbone.state_dict()
@@ -176,8 +177,7 @@ def test_full_size_networks_give_the_published_numbers(name: str, golden: Any) -
     keys = golden.json("time_keys.json")["backbones"][name]["keys"]
     found = of_time_family(filled(golden, keys, config["seed"]), {})
     assert found is not None
-    kind = {"timesformer": TimeSformer, "xvit": XViT}[name]
-    backbone = kind(**found.init_args).eval()
+    backbone = KINDS[name](**found.init_args).eval()
     backbone.load_state_dict(found.backbone)
     shape = (config["B"], config["T"], 3, config["img"], config["img"])
     clips = golden.tensor(f"time/{name}/full_video", shape, config["seed"]).transpose(1, 2)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 import telltime
+from telltime.backbones.motionformer import Motionformer
 from telltime.backbones.timesformer import TimeSformer
 from telltime.backbones.xvit import XViT
 from telltime.checkpoints.errors import CheckpointError
@@ -20,13 +21,13 @@ from telltime.cli.main import main
 
 State = dict[str, Tensor]
 CLASSES = 5
-NAMES = {"TimeSformer": TimeSformer, "X-ViT": XViT}
+NAMES: dict[str, type[Any]] = {"TimeSformer": TimeSformer, "Motionformer": Motionformer, "X-ViT": XViT}
 
 
 def network(architecture: str = "TimeSformer", **arguments: Any) -> Any:
     torch.manual_seed(1)
     size = 224 if architecture == "X-ViT" else 32
-    made = NAMES[architecture](frames=4, size=size, dim=64, depth=2, heads=1, **arguments)
+    made = NAMES[architecture](**{"frames": 4, "size": size, "dim": 64, "depth": 2, "heads": 1} | arguments)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -37,7 +38,8 @@ def published(architecture: str = "TimeSformer") -> State:
     """A file's weights, without modules of the temporal tasks."""
     torch.manual_seed(2)
     linear = torch.nn.Linear(64, CLASSES)
-    return to_published(architecture, network(architecture).state_dict(), {}, dict(linear.state_dict()))
+    arguments = {"value_slip": True} if architecture == "Motionformer" else {}
+    return to_published(architecture, network(architecture, **arguments).state_dict(), {}, dict(linear.state_dict()))
 
 
 def tasks() -> State:
@@ -81,8 +83,7 @@ def test_files_load_however_they_are_wrapped(architecture: str, wrap: str | None
 
 @pytest.mark.parametrize("architecture", NAMES)
 def test_full_size_layouts_are_recognised_and_written_back(architecture: str, golden: Any) -> None:
-    name = {"TimeSformer": "timesformer", "X-ViT": "xvit"}[architecture]
-    told = golden.json("time_keys.json")["backbones"][name]
+    told = golden.json("time_keys.json")["backbones"][architecture.lower().replace("-", "")]
     with torch.device("meta"):
         state = {key: torch.zeros(shape) for key, shape in told["keys"].items()}
         found = of_time_family(state, {})
@@ -97,6 +98,33 @@ def test_full_size_layouts_are_recognised_and_written_back(architecture: str, go
     )
     back = to_published(architecture, found.backbone, found.head, found.classifier)
     assert {key: value.shape for key, value in back.items()} == {key: value.shape for key, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"tube": 2}, {"attention": "joint"}, {"position": "joint"}, {"tube": 2, "position": "joint"}]
+)
+def test_every_kind_of_motionformer_comes_back_as_it_went(arguments: Any, tmp_path: Path) -> None:
+    first = network("Motionformer", **{"value_slip": "attention" not in arguments} | arguments)
+    state = to_published("Motionformer", first.state_dict(), {}, {})
+    assert ("patch_embed_3d.proj.weight" in state) == ("tube" in arguments)
+    if "position" in arguments:
+        state["pos_embed"] = torch.zeros(1, 5, 64)
+    model = telltime.load(saved(tmp_path, {"model_state": state}))
+    clips = torch.rand(1, 3, 4, 32, 32)
+    assert torch.equal(model.backbone(clips), first(clips))  # type: ignore[union-attr]
+    for name, value in arguments.items():
+        assert getattr(model.backbone, name) == value  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments"),
+    [("Motionformer", {"value_slip": False}), ("X-ViT", {"shift_div": 8, "heads": 4}), ("TimeSformer", {"heads": 2})],
+)
+def test_what_weights_do_not_tell_survives_an_export(architecture: str, arguments: Any, tmp_path: Path) -> None:
+    first = network(architecture, **arguments)
+    model = telltime.load(write_published(Model(first), tmp_path / "out"))
+    clips = torch.rand(1, 3, 4, 32, 32)
+    assert torch.equal(model.backbone(clips), first(clips))  # type: ignore[union-attr]
 
 
 def test_what_does_not_match_is_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from telltime.checkpoints.errors import CheckpointError
 from telltime.checkpoints.folder_kind import settings_of
 from telltime.checkpoints.published import Published, of_time_family
-from telltime.checkpoints.published_time import LAYOUTS, to_hugging_face, to_published
+from telltime.checkpoints.published_time import LAYOUTS, settings_for, to_hugging_face, to_published
 from telltime.checkpoints.unpickle import load_published
 from telltime.media.files import whole
 
@@ -135,17 +135,18 @@ def write_published(model: Any, folder: Path) -> Path:
     """Write a model of TIME's family as its repository does: ``checkpoint.pyth`` with ``model_state``.
 
     Raises:
-        CheckpointError: the model is of another family.
+        CheckpointError: the model is of another family, or attends within frames only, for which there is no layout.
     """
     architecture = architecture_of(model.backbone)
-    if architecture is None:
+    if architecture is None or getattr(model.backbone, "attention", "") == "space":
         raise CheckpointError(f"{type(model.backbone).__name__} has no published layout to be written in")
     classifier = model.classifier.state_dict() if model.classifier is not None and model.reads == "class" else {}
     tasks = model.head.state_dict() if model.head is not None and hasattr(model.head, "temp_head") else {}
     state = to_published(architecture, model.backbone.state_dict(), tasks, classifier)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "checkpoint.pyth"
-    content = {"model_state": _owned(state), "licence": str(model.meta.get("licence", ""))}
+    content: dict[str, Any] = {"model_state": _owned(state), "cfg": settings_for(architecture, model.backbone)}
+    content["licence"] = str(model.meta.get("licence", ""))
     with whole(file) as beside:
         torch.save(content, os.fspath(beside))
     return file

@@ -42,7 +42,9 @@ class Layout:
 
 LAYOUTS = {
     "TimeSformer": Layout("telltime.backbones.timesformer.TimeSformer", (), "head."),
-    "Motionformer": Layout("telltime.backbones.motionformer.Motionformer", (), "head."),
+    "Motionformer": Layout(
+        "telltime.backbones.motionformer.Motionformer", (("patch_embed.", "patch_embed_3d."),), "head."
+    ),
     "X-ViT": Layout(
         "telltime.backbones.xvit.XViT",
         (
@@ -55,6 +57,8 @@ LAYOUTS = {
         "consensus.head.",
     ),
 }
+
+_SLIP = "USE_ORIGINAL_TRAJ_ATTN_CODE"
 
 _HF_BLOCK = (
     ("temporal_norm1.", "temporal_layernorm."),
@@ -150,7 +154,8 @@ def time_parts(state: State, settings: Mapping[str, Any] | None = None) -> Trans
 def to_published(architecture: str, backbone: State, tasks: State, classifier: State) -> State:
     """Our state dicts under the names that the repository of TIME uses: the reverse of :func:`time_parts`."""
     layout = LAYOUTS[architecture]
-    renamed = {_theirs(key, layout.names): value for key, value in backbone.items()}
+    flat = architecture == "Motionformer" and backbone["patch_embed.proj.weight"].ndim == 4
+    renamed = {_theirs(key, () if flat else layout.names): value for key, value in backbone.items()}
     return renamed | {f"{layout.classifier}{key}": value for key, value in classifier.items()} | tasks
 
 
@@ -191,9 +196,11 @@ def _arguments(architecture: str, backbone: State, settings: Mapping[str, Any]) 
     """What to build for these weights, and notes on what had to be supposed."""
     notes = []
     times = "time_embed" if architecture == "TimeSformer" else "temp_embed"
+    joint = "st_embed" in backbone
     try:
         dim, patch = len(backbone["patch_embed.proj.weight"]), backbone["patch_embed.proj.weight"].shape[-1]
-        frames, rows = backbone[times].shape[1], backbone["pos_embed"].shape[1]
+        rows = backbone["pos_embed"].shape[1]
+        frames = (backbone["st_embed"].shape[1] - 1) // (rows - 1) if joint else backbone[times].shape[1]
     except (KeyError, IndexError, TypeError) as error:
         raise CheckpointError(f"it looks like {architecture}, whose sizes it does not tell ({error})") from error
     side = round((rows - 1) ** 0.5)
@@ -211,19 +218,45 @@ def _arguments(architecture: str, backbone: State, settings: Mapping[str, Any]) 
     arguments |= {"dim": dim, "depth": depth, "heads": heads}
     if architecture == "TimeSformer" and "blocks.0.temporal_fc.weight" not in backbone:
         arguments["attention"] = "joint"
+    if architecture == "Motionformer":
+        arguments |= _of_motionformer(backbone, frames, settings)
     if architecture == "X-ViT":
         arguments["shift_div"] = _setting(settings, "SHIFT_DIV") or 4
     return arguments, notes
 
 
-def _setting(settings: Any, *names: str) -> int | None:
-    """The first whole number under one of ``names``, at any depth."""
+def _of_motionformer(backbone: State, frames: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What its weights tell beside the sizes. A position embedding that a joint one replaces is taken out."""
+    kernel = backbone["patch_embed.proj.weight"].shape
+    found: dict[str, Any] = {"value_slip": _setting(settings, _SLIP, kind=bool) is not False}
+    if "blocks.0.attn.proj_kv.weight" not in backbone:
+        found = {"attention": "joint"}
+    if len(kernel) == 5:
+        found |= {"tube": kernel[2], "frames": frames * kernel[2]}
+    if "st_embed" in backbone:
+        del backbone["pos_embed"]
+        found["position"] = "joint"
+    return found
+
+
+def _setting(settings: Any, *names: str, kind: type = int) -> Any:
+    """The first whole number above 0, or value of another ``kind``, under one of ``names`` at any depth."""
     if not isinstance(settings, Mapping):
         return None
     for key, value in settings.items():
-        if key in names and type(value) is int and value > 0:
+        if key in names and type(value) is kind and (kind is not int or value > 0):
             return value
-    return next((found for value in settings.values() if (found := _setting(value, *names))), None)
+    return next((found for v in settings.values() if (found := _setting(v, *names, kind=kind)) is not None), None)
+
+
+def settings_for(architecture: str, backbone: Any) -> str:
+    """What :func:`time_parts` needs to know of a network of ours beside its weights, as YAML: the reverse of it."""
+    told: dict[str, Any] = {"NUM_HEADS": backbone.heads}
+    if architecture == "X-ViT":
+        told["SHIFT_DIV"] = backbone.shift_div
+    if architecture == "Motionformer" and backbone.attention == "trajectory":
+        told[_SLIP] = backbone.value_slip
+    return yaml.safe_dump({"VIT": told})
 
 
 def training_settings(content: Mapping[str, Any]) -> dict[str, Any]:
