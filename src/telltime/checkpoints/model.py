@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ from telltime.checkpoints.unpickle import load_published
 from telltime.media.video import Video
 from telltime.methods.method import Embedding
 from telltime.views.readers import TestReader
+from telltime.views.segment_views import SegmentViews
 
 __all__ = ["CheckpointError", "ClipSpec", "Model", "build", "convert", "load"]
 
@@ -128,9 +128,11 @@ class Model(nn.Module):
             video = item["clips"][item["present"]]
         return self.features(video, batch).slices.flatten(1).mean(0, keepdim=True).float().cpu()
 
-    def reader(self, positions: int = 9) -> TestReader:
+    def reader(self, positions: int = 9) -> TestReader | SegmentViews:
         """Reads the test clips of a video as :meth:`features` takes them: in RGB, cut and resized for this network."""
         clip = self.clip
+        if clip.sampling == "segments":
+            return SegmentViews(positions, 1, clip.size, clip.frames, clip.crop)
         return TestReader(positions, clip.size, clip.frames, clip.stride, clip.crop, order="rgb")
 
     def classify(self, clips: Tensor) -> Tensor:
@@ -182,7 +184,7 @@ class Model(nn.Module):
             "backbone": describe(self.backbone),
             "head": None if self.head is None else describe(self.head),
             "classifier": linear and {"in_features": linear.in_features, "out_features": linear.out_features},
-            "clip": asdict(self.clip),
+            "clip": self.clip.described(),
         } | ({"reads": self.reads} if self.reads != "pooled" else {})
 
 

@@ -208,7 +208,8 @@ def finetune(
     train, test = labelled(train), labelled(test)
     data = describe_data((train, test))
     tuned = copy.deepcopy(model).requires_grad_(True)
-    tuned.head = None
+    tuned.head, tuned.reads = None, "pooled"
+    tuned.meta["classes"] = list(train.classes)
     tuned.classifier = new_classifier(channels_of(tuned), len(train.classes), seed)
     reader = TrainReader(size=model.clip.size, frames=frames)
     policy = TablePolicy(reading.policy, len(train))

@@ -65,7 +65,9 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
     policy = BadMedia(mode=recipe.bad_media.mode, log=run.dropped, max_share=recipe.bad_media.max_share)
     if run.main:
         policy.missing(table.missing, table.root)
-    meta = {"recipe": resolved.name, "data": table.name}
+    meta: dict[str, Any] = {"recipe": resolved.name, "data": table.name}
+    if getattr(recipe.method, "classifier", None) is not None:
+        meta["classes"] = list(table.classes)
     table, validate = _validation(recipe, table, accelerator)
     opened = _opened(recipe, table, run, policy, accelerator, sink)
     sinks = Several(sink, Lines(run.metrics), *([Board(run.folder)] if board else []))
@@ -193,8 +195,14 @@ def _save_encoder(folder: Path, method: Any, meta: dict[str, Any]) -> None:
 
 
 def _save_clip_model(reader: Any, folder: Path, method: Any, meta: dict[str, Any]) -> None:
-    clip = ClipSpec(**{name: getattr(reader, name) for name in ("frames", "size", "order") if hasattr(reader, name)})
-    Model(method.backbone, clip, head=getattr(method, "head", None), meta=meta).save(folder)
+    """What of a method stays after its training: what it says of clips itself goes before what its reader says."""
+    read = ("frames", "size", "order", "sampling")
+    found: dict[str, Any] = {name: getattr(reader, name) for name in read if hasattr(reader, name)}
+    if found.get("sampling") == "segments":  # whose crops are as high as the frame, and whose channels are as decoded
+        found = {"crop": 1.0, "order": "rgb"} | found
+    clip = ClipSpec(**found, **{name: getattr(method, name) for name in ("mean", "std") if hasattr(method, name)})
+    parts = {name: getattr(method, name, None) for name in ("head", "classifier")}
+    Model(method.backbone, clip, **parts, meta=meta, reads=getattr(method, "reads", "pooled")).save(folder)
 
 
 def _keep_recipe(resolved: Resolved, run: Run, needs_length: bool) -> None:
