@@ -192,7 +192,7 @@ def _told(found: dict[str, Any]) -> str:
     steps = {"clock": f"when PHOTO --model {out}", "dense": dense}
     kind = "published" if found["kind"] == "dense" else found["kind"]
     who = f" ({found['which']})" if found.get("which") else ""
-    method = _NAMES.get(found["method"], found["method"].upper())
+    method = _NAMES.get(found['method'], found['method'].upper())
     lines = [f"recognised  {method} {kind} file{who}: {', '.join(parts)}"]
     said = {"epoch": "epoch", "best_score": "best loss", "learning_rate": "learning rate"}
     if numbers := [f"{label} {found[key]:g}" for key, label in said.items() if key in found]:
