@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LONG = {
-    "shipped_clock",
-    "learning_curve",
-    "embed_photos",
+LONG = {  # many minutes to an hour: run them by name
     "dense_clustering",
-}  # many minutes to an hour: run them by name
+    "dense_tuning",
+    "embed_photos",
+    "learning_curve",
+    "shipped_clock",
+}
 
 
 def main() -> int:

@@ -50,8 +50,8 @@ class Golden:
         self.fill = _module("fill").fill
         self.tensor = _module("fill").tensor
         self.inputs = _module("tclr_inputs")
-        self.time_inputs = _module("time_inputs")
         self.timet_inputs = _module("timet_inputs")
+        self.time_inputs = _module("time_inputs")
 
     @cached_property
     def seed(self) -> int:

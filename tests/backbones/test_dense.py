@@ -147,3 +147,22 @@ def test_what_does_not_fit_is_refused() -> None:
         DenseEncoder("resnet18", size=96, pretrained=False)
     with pytest.raises(ValueError, match="uint8"):
         tiny().prepare(torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet-lite0", "convnext_atto"])
+def test_a_deep_encoder_gives_the_last_map_at_the_stride(name: str) -> None:
+    encoder = DenseEncoder(name, pretrained=False, deep=True)
+    images = torch.randn(1, 3, 64, 96)
+    features = encoder(images)
+    assert features.shape == (1, encoder.channels, 4, 6)
+    torch.testing.assert_close(features, encoder.network.forward_features(images))
+    assert 0 < encoder._first < len(encoder._parts())
+    with torch.random.fork_rng():
+        again: Any = build(**describe(encoder))
+    again.load_state_dict(encoder.state_dict())
+    torch.testing.assert_close(again(images), features)
+
+
+def test_a_transformer_has_no_deeper_map() -> None:
+    with pytest.raises(ValueError, match="runs no stage dilated"):
+        DenseEncoder("vit_tiny_patch16_224", pretrained=False, deep=True)

@@ -7,6 +7,7 @@ import timm
 import torch
 from torch import Tensor
 
+from telltime.backbones import attention
 from telltime.backbones.attention import recomputed
 from telltime.backbones.inflation import inflate
 from telltime.backbones.timesformer import DividedBlock, TimeSformer
@@ -82,6 +83,13 @@ def test_recomputing_blocks_changes_no_gradient(kind: type[Any], arguments: dict
         found.append([loss.detach(), *(parameter.grad for parameter in network.parameters())])
     for one, other in zip(*found, strict=True):
         assert one is other is None or torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_more_sequences_than_a_kernel_takes_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(7, 5, 6)
+    whole = attention.attend(x, x, x, 2)
+    monkeypatch.setattr(attention, "_MOST", 3)
+    torch.testing.assert_close(attention.attend(x, x, x, 2), whole)
 
 
 def test_recomputed_keeps_only_what_goes_in() -> None:

@@ -81,6 +81,21 @@ def test_the_embedded_encoder_needs_no_download(embedded: DenseEncoder) -> None:
         load_dense(which="teacher")
 
 
+def test_a_recipe_gives_the_encoder_that_its_training_begins_with(embedded: DenseEncoder) -> None:
+    assert find_dense("timet").kind == "recipe"
+    begun = load_dense("timet")
+    weights = embedded.network.state_dict()
+    assert all(torch.equal(value, weights[key]) for key, value in begun.network.state_dict().items())
+
+
+def test_heads_that_weights_do_not_tell_can_be_said(tmp_path: Path) -> None:
+    torch.save(vit(), tmp_path / "vit.pth")
+    one, four = load_dense(tmp_path / "vit.pth"), load_dense(tmp_path / "vit.pth", heads=4)
+    assert not torch.allclose(features(one), features(four))
+    DenseModel(four).save(tmp_path / "model")
+    assert torch.equal(features(load_dense(tmp_path / "model")), features(four))
+
+
 def test_random_weights_of_a_name_are_always_the_same() -> None:
     first, again = (load_dense("resnet10t@random") for _ in range(2))
     assert torch.equal(features(first), features(again))

@@ -156,6 +156,8 @@ def test_files_without_a_whole_backbone_are_refused() -> None:
         dense_parts(below("first.", vit()) | below("second.", vit()))
     with pytest.raises(CheckpointError, match="leave --which student out"):
         dense_parts(vit(), "student")
+    with pytest.raises(CheckpointError, match="5 heads do not divide a width of 64"):
+        dense_parts(vit(), heads=5)
     assert not holds_backbone({"epoch": 3})
 
 

@@ -232,6 +232,15 @@ def test_only_the_family_is_exported(tmp_path: Path, tiny_model: Any, capsys: py
     assert all(torch.equal(value, same[key]) for key, value in model.backbone.state_dict().items())
 
 
+def test_a_recipes_network_is_had_without_the_images_it_starts_from(tmp_path: Path) -> None:
+    arguments = "{frames: 4, size: 32, dim: 64, depth: 1, heads: 1, image: vit_base_patch16_224}"
+    backbone = f"{{class_path: telltime.backbones.timesformer.TimeSformer, init_args: {arguments}}}"
+    text = f"method: {{class_path: telltime.methods.tclr.TCLR, init_args: {{backbone: {backbone}}}}}"
+    (tmp_path / "mine.yaml").write_text(text)
+    model = telltime.load(tmp_path / "mine.yaml")
+    assert model.backbone.depth == 1  # type: ignore[union-attr]
+
+
 def test_a_class_token_is_read_only_where_there_is_one(tiny_model: Any) -> None:
     with pytest.raises(ValueError, match="R3D18 gives no class token"):
         Model(tiny_model.backbone, reads="class")

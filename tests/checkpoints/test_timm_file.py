@@ -56,7 +56,7 @@ def test_the_embedded_network_goes_to_timm_and_comes_back(tmp_path: Path, deep: 
     frames = torch.randint(0, 256, (1, 3, SIZE, SIZE)).to(torch.uint8)
     pictures = (frames / 255 - torch.tensor(written.mean).view(3, 1, 1)) / torch.tensor(written.std).view(3, 1, 1)
     with torch.no_grad():
-        maps = model.forward_intermediates(pictures, intermediates_only=True)
+        maps = [*model.forward_intermediates(pictures, intermediates_only=True), model.forward_features(pictures)]
         ours = encoder(encoder.prepare(frames))
         assert any(each.shape == ours.shape and torch.allclose(each, ours, atol=1e-5) for each in maps)
         assert torch.equal(load_dense(tmp_path / "lite.safetensors")(encoder.prepare(frames)), ours)

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from telltime.demo import segments
 from telltime.demo.page import last_screen, write_page
 from telltime.demo.segments import AFTER, BEFORE
 from telltime.demo.shots import cuts, packaged_clips, write_shots
@@ -41,7 +42,8 @@ def test_packaged_clips_become_halves_of_shots(tmp_path):
     assert all(Video(path).probe().frames >= 20 for path in paths)
 
 
-def test_a_short_walk_measures_what_it_shows(tmp_path):
+def test_a_short_walk_measures_what_it_shows(tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "SIZE", 96)
     out = tmp_path / "demo"
     small = {"classes": 2, "videos_per_class": 4, "groups": 4, "frames": 72, "size": (40, 48)}
     masks = {"sequences": 3, "frames": 4, "size": (48, 64), "objects": 1, "newcomers": 0}
@@ -54,12 +56,17 @@ def test_a_short_walk_measures_what_it_shows(tmp_path):
     assert [row["step"] for row in numbers["loss"]][-1] == 6
     assert numbers["times"]["mae_hours"] < numbers["times"]["mae_hours_of_a_constant"]
     assert sorted(found["wrong"] for found in numbers["times"]["offsets"].values()) == [False, True]
-    segments = numbers["segments"]
-    assert set(segments["miou"]) == {BEFORE, AFTER}
-    assert all(0 <= value <= 1 for value in segments["miou"].values())
-    assert segments["steps"] <= 6
+    tuned = numbers["segments"]
+    assert set(tuned["miou"]) == {BEFORE, AFTER}
+    assert all(0 <= value <= 1 for value in tuned["miou"].values())
+    assert tuned["steps"] <= 6
     html = page.read_text()
-    assert f"{100 * segments['miou'][AFTER]:.1f} %" in html
+    assert f"{100 * tuned['miou'][AFTER]:.1f} %" in html
+    assert told.segments is not None
+    for shot in told.segments.shots:
+        assert shot.name in html
+        assert {labels.shape for labels in shot.clusters.values()} == {(3, *shot.frames.shape[-2:])}
+        assert np.bincount(shot.clusters[BEFORE].ravel()).argmax() == 0
     assert html.count('class="card"') == 8
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", html)
     screen = last_screen(told, page)

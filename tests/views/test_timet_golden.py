@@ -1,6 +1,5 @@
 """TimeT's transforms against the published ones on Pillow images: value for value."""
 
-import sys
 from random import Random
 
 import numpy as np
@@ -14,12 +13,9 @@ NOTHING = {"order": np.full(4, -1), "factors": np.zeros(4), "grey": np.array(Fal
 
 @pytest.fixture(scope="module")
 def case(golden):
-    from tests.conftest import _module
-
-    sys.modules.setdefault("fill", _module("fill"))
     file = golden.npz("timet_transforms.npz")
     frames, height, width, _ = file["config"].tolist()
-    file["frames"] = _module("timet_inputs").frames_u8("timet.transforms", frames, height, width, int(file["seed"]))
+    file["frames"] = golden.timet_inputs.frames_u8("timet.transforms", frames, height, width, int(file["seed"]))
     return file
 
 

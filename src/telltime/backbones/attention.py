@@ -11,6 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+_MOST = 2**16 - 1
+"""Sequences a CUDA kernel takes at once; attention over time has one for every patch of every clip."""
+
 
 def recomputed(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     """``function(*tensors)``, keeping ``tensors`` for the backward pass and nothing computed on the way.
@@ -32,7 +35,12 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tensor:
     Channels are head-major; scores are divided by the square root of ``C / heads``.
     """
     q, k, v = (x.reshape(-1, x.shape[-2], heads, x.shape[-1] // heads).transpose(1, 2) for x in (queries, keys, values))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(queries.shape)
+    if len(q) <= _MOST:
+        found = F.scaled_dot_product_attention(q, k, v)
+    else:
+        parts = zip(q.split(_MOST), k.split(_MOST), v.split(_MOST), strict=True)
+        found = torch.cat([F.scaled_dot_product_attention(*part) for part in parts])
+    return found.transpose(1, 2).reshape(queries.shape)
 
 
 class SelfAttention(nn.Module):

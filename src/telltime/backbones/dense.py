@@ -38,7 +38,8 @@ class DenseEncoder(nn.Module):
             with a dot at its end, ``"blocks.1."``, leaves ``blocks.10`` alone.
         pretrained: take the trained weights; otherwise they are random, to be loaded over.
         deep: a convolutional network's stages behind the stride run dilated, at the same stride, so that the places
-            come from its last stage, which tells things apart better, instead of the last that has the stride.
+            come from its last map, the one that is pooled for classes and tells things apart better, instead of the
+            last that has the stride.
         shape: sizes of a transformer as :func:`telltime.backbones.vit_grid.make_vit` takes them; it is random.
 
     Raises:
@@ -68,10 +69,10 @@ class DenseEncoder(nn.Module):
         self.network: Any = self._made(size, stride, pretrained)
         self.pretrained = False  # saved weights are loaded over it, so rebuilding needs neither file nor download
         self._vit = VitGrid(self.network) if is_vit(self.network) else None
-        self._maps = None if self._vit else MapParts(self.network, self._stage(stride))
+        self._maps = None if self._vit else MapParts(self.network, None if deep else self._stage(stride))
         self.stride = self._vit.patch if self._vit else stride
         """Pixels a cell of the grid stands for, each way."""
-        self.channels = int(self.network.num_features if self._vit else self._info(stride)["num_chs"])
+        self.channels = int(self.network.num_features if self._vit or deep else self._info(stride)["num_chs"])
         """Numbers of a cell."""
         self.tuned = list(self._usual() if tuned is None else tuned)
         self._first = self._mark()

@@ -1,6 +1,7 @@
 """A network as a row of parts, so that those in front can run once and without gradient."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -35,12 +36,14 @@ class MapParts:
 
     Args:
         network: any of timm's with ``forward_intermediates``.
-        stage: which feature map, as timm's ``feature_info`` numbers them.
+        stage: which feature map, as timm's ``feature_info`` numbers them; None for the last there is, which the
+            network pools.
     """
 
-    def __init__(self, network: Any, stage: int) -> None:
+    def __init__(self, network: Any, stage: int | None) -> None:
         self.network, self.stage = network, stage
-        self.names, self.modules = self._chain(str(list(network.feature_info)[stage]["module"]))
+        last = _last(network) if stage is None else str(list(network.feature_info)[stage]["module"])
+        self.names, self.modules = self._chain(last)
         if self.names and not self._is_chain():
             self.names, self.modules = [], []
 
@@ -56,6 +59,8 @@ class MapParts:
         return [lambda state, module=module: State(module(state.values)) for module in self.modules]  # type: ignore[misc]
 
     def _whole(self, images: Tensor) -> Tensor:
+        if self.stage is None:
+            return self.network.forward_features(images)
         maps = self.network.forward_intermediates(
             images, indices=[self.stage], output_fmt="NCHW", intermediates_only=True
         )
@@ -66,13 +71,15 @@ class MapParts:
         names, modules = [], []
         for name, module in self.network.named_children():
             inner = [(name, module)]
-            if isinstance(module, nn.Sequential) and last != name and last.startswith(f"{name}."):
+            if isinstance(module, nn.Sequential) and (self.stage is None or last.startswith(f"{name}.")):
                 inner = [(f"{name}.{key}", each) for key, each in module.named_children()]
             for full, each in inner:
                 names.append(full)
                 modules.append(each)
                 if full == last:
                     return names, modules
+            if name == last:
+                return names, modules
         return [], []
 
     @torch.no_grad()
@@ -92,3 +99,13 @@ class MapParts:
             return False
         finally:
             self.network.train(mode)
+
+
+_BEHIND = ("global_pool", "pool", "classifier", "fc", "head", "flatten")
+"""What timm calls the modules behind a network's last map."""
+
+
+def _last(network: Any) -> str:
+    """The module that gives a network's last map."""
+    names = [name for name, _ in network.named_children()]
+    return next((before for before, name in pairwise(names) if name in _BEHIND), names[-1])

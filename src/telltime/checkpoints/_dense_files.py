@@ -23,7 +23,7 @@ from telltime.checkpoints.errors import CheckpointError, listed
 State = dict[str, Tensor]
 STUDENT, TEACHER = "student", "teacher"
 _PATCHES = "patch_embed.proj.weight"
-_OF_CLIPS = ("time_embed", "temp_embed", "st_embed", "temporal_attn", "proj_kv", "temp_head")
+_TIMES = ("time_embed", "temp_embed", "st_embed")
 _WRAPPERS = ("module", "model", "_orig_mod", "state_dict")
 _CONTAINERS = ("state_dict", "model", "model_state_dict", "ema", "model_ema")
 _TEACHERS = ("teacher", "momentum", "ema", "model_ema")
@@ -99,24 +99,27 @@ class DenseParts:
 
 
 def holds_backbone(content: Mapping[str, Any]) -> bool:
-    """Whether the file holds a vision transformer of images with its patches; one of clips embeds times as well."""
+    """Whether the file holds a transformer of pictures with its patches; one of videos has embeddings of time too."""
     try:
-        keys = list(_flat(content))
+        keys = _flat(content)
     except CheckpointError:
         return False
-    return any(key.endswith(_PATCHES) for key in keys) and not any(part in key for key in keys for part in _OF_CLIPS)
+    of_videos = any(key.endswith(_TIMES) or ".temporal_" in key for key in keys)
+    return not of_videos and any(key.endswith(_PATCHES) for key in keys)
 
 
-def dense_parts(content: Mapping[str, Any], which: str | None = None) -> DenseParts:
+def dense_parts(content: Mapping[str, Any], which: str | None = None, heads: int | None = None) -> DenseParts:
     """Take the content of a checkpoint file apart.
 
     Args:
         content: as :func:`telltime.checkpoints.unpickle.load_published` has read it.
         which: ``"student"`` or ``"teacher"``, where a file has both. DINO's own evaluation takes the teacher, so files
             of its training need no choice; TimeT's do.
+        heads: of attention, which weights do not tell; by default one for 64 numbers.
 
     Raises:
-        CheckpointError: there is no whole backbone in it, or there are several and nothing says which.
+        CheckpointError: there is no whole backbone in it, there are several and nothing says which, or the heads do not
+            divide its width.
     """
     if which not in (None, STUDENT, TEACHER):
         raise CheckpointError(f"--which is {STUDENT} or {TEACHER}, not {which!r}")
@@ -127,13 +130,16 @@ def dense_parts(content: Mapping[str, Any], which: str | None = None) -> DensePa
     prefix, taken, note = _chosen(found, state, which)
     method = _method(prefix, state)
     backbone, shape, left = _backbone({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
+    if heads is not None:
+        if heads < 1 or shape.dim % heads:
+            raise CheckpointError(f"{heads} heads do not divide a width of {shape.dim}")
+        shape = shape._replace(heads=heads)
     head, prototypes, used = _beside(prefix, state) if method.startswith("timet") else ({}, None, [])
     rest = [key for key in state if not key.startswith(prefix) and key not in used]
     unused = [f"{prefix}{key}" for key in left] + rest
-    heads = f"{shape.heads} heads are assumed: the file does not say"
-    return DenseParts(
-        method, taken, shape, backbone, head, prototypes, tuple(unused), tuple(filter(None, (heads, note)))
-    )
+    assumed = "" if heads else f"{shape.heads} heads are assumed: the file does not say"
+    notes = tuple(filter(None, (assumed, note)))
+    return DenseParts(method, taken, shape, backbone, head, prototypes, tuple(unused), notes)
 
 
 def _flat(content: Mapping[str, Any]) -> State:

@@ -61,7 +61,10 @@ _EXPECTED = (
 
 
 def load_dense(
-    model: str | Path = DEFAULT, which: str | None = None, device: "str | torch.device" = "cpu"
+    model: str | Path = DEFAULT,
+    which: str | None = None,
+    device: "str | torch.device" = "cpu",
+    heads: int | None = None,
 ) -> "DenseEncoder":
     """The encoder that ``model`` names, in evaluation mode.
 
@@ -73,15 +76,16 @@ def load_dense(
         which: ``"student"`` or ``"teacher"``, where there are both. Runs and saved models give the student by default,
             files of DINO's training the teacher, and TimeT's published files must be asked.
         device: where to put it.
+        heads: of attention in a published file, whose weights do not tell; by default one for 64 numbers.
 
     Raises:
         CheckpointError: nothing answers to the name, or what does is damaged, unknown, unsafe or ambiguous.
     """
-    found = load_dense_model(model, which)
+    found = load_dense_model(model, which, heads)
     return found.encoder.to(device).eval()
 
 
-def load_dense_model(model: str | Path = DEFAULT, which: str | None = None) -> "DenseModel":
+def load_dense_model(model: str | Path = DEFAULT, which: str | None = None, heads: int | None = None) -> "DenseModel":
     """The same with projection head and prototypes, where there are any, and with what is known of its making."""
     from telltime.checkpoints.dense_model import DenseModel
 
@@ -91,7 +95,7 @@ def load_dense_model(model: str | Path = DEFAULT, which: str | None = None) -> "
     if source.kind == "folder":
         return saved_dense(Path(source.name), which)
     if source.kind == "published":
-        return published_dense(Path(source.name), which)
+        return published_dense(Path(source.name), which, heads=heads)
     if source.kind == "hub":
         return _hub(source.name, which)
     if which is not None:
@@ -101,10 +105,13 @@ def load_dense_model(model: str | Path = DEFAULT, which: str | None = None) -> "
     return DenseModel(_named(source.name), meta={"method": "encoder", "source": source.name})
 
 
-def published_dense(path: Path, which: str | None = None, content: Mapping[str, Any] | None = None) -> "DenseModel":
+def published_dense(
+    path: Path, which: str | None = None, content: Mapping[str, Any] | None = None, heads: int | None = None
+) -> "DenseModel":
     """The encoder in a file that a method's authors published, or in one that :mod:`timm_file` has written.
 
     Args:
+        which, heads: as of :func:`load_dense`.
         content: of the file, where it was read already.
 
     Raises:
@@ -115,6 +122,8 @@ def published_dense(path: Path, which: str | None = None, content: Mapping[str, 
 
     if content is None and path.suffix == ".safetensors":
         architecture, content = read_timm_file(path)
+        if architecture is not None and which is not None:
+            raise CheckpointError(f"{path} holds no student and teacher; leave --which out")
         if architecture is not None:
             return _of_timm_file(path, architecture, content)
     if content is None:
@@ -122,7 +131,7 @@ def published_dense(path: Path, which: str | None = None, content: Mapping[str, 
 
         content = load_published(path)
     try:
-        return _assembled(dense_parts(content, which), path.name)
+        return _assembled(dense_parts(content, which, heads), path.name)
     except CheckpointError as error:
         raise type(error)(f"{path}: {error}") from error
 

@@ -52,7 +52,7 @@ def of_file(file: Path, which: str | None = None, heads: bool = True) -> Model |
 
     Args:
         which: ``"student"`` or ``"teacher"``, where an encoder of places has both.
-        heads: keep what its training needed beside the backbone.
+        heads: of a model of clips, keep what its training needed beside the backbone.
 
     Raises:
         CheckpointError: the file is unsafe or damaged, its keys are not exactly those of a known network, or nothing

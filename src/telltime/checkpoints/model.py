@@ -314,7 +314,9 @@ def _recipe(path: str) -> Model:
         arguments = method["init_args"]
         reader = (arguments.get("reader") or {}).get("init_args", {})
         clip = ClipSpec(**{key: reader[key] for key in ("frames", "size", "order") if key in reader})
-        backbone = build_seeded(**arguments["backbone"])
+        network = arguments["backbone"]
+        plain = {key: value for key, value in (network.get("init_args") or {}).items() if key != "image"}
+        backbone = build_seeded(network["class_path"], plain)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path}: its method names no backbone that can be built ({error})") from error
     name = method["class_path"].split(".")[-2]

@@ -210,7 +210,7 @@ def _arguments(architecture: str, backbone: State, settings: Mapping[str, Any]) 
     if heads is None:
         heads = max(1, dim // 64)
         if dim != 768:
-            notes.append(f"weights do not tell the number of heads: {heads} are taken, one for 64 channels")
+            notes.append(f"weights do not tell the number of heads; supposed: {heads}, one for 64 channels")
     if dim % heads:
         raise CheckpointError(f"{heads} heads do not divide its {dim} channels")
     depth = len({found.group(1) for key in backbone if (found := _BLOCK.match(key))})
@@ -239,7 +239,7 @@ def _of_motionformer(backbone: State, frames: int, settings: Mapping[str, Any]) 
     return found
 
 
-def _setting(settings: Any, *names: str, kind: type = int) -> Any:
+def _setting(settings: Any, *names: str, kind: Any = int) -> Any:
     """The first whole number above 0, or value of another ``kind``, under one of ``names`` at any depth."""
     if not isinstance(settings, Mapping):
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli import _probes
+from telltime.cli import _probes, _propagation
 from telltime.cli._reading import bar, reading, whole_number
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ MEASURES: dict[str, Callable[[Asked], "Result"]] = {
     "clustering": _clustering,
     "overclustering": _clustering,
     **_probes.MEASURES,
+    **_propagation.MEASURES,
 }
 """What measures which task; it imports what it needs when it is called."""
 
@@ -61,6 +62,7 @@ _CLUSTERS = ("clustering", "overclustering")
 PRESETS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_CLUSTERS, ("paper", "leopart", "published")),
     **_probes.PRESETS,
+    **_propagation.PRESETS,
 }
 """Names that ``--preset`` takes, by task; the first is what is taken without one."""
 
@@ -78,6 +80,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "points": (*_CLUSTERS, *_probes.SHARED["points"]),
     "seeds": _CLUSTERS,
     **_probes.OWN,
+    **_propagation.OWN,
 }
 """Which tasks each option goes with."""
 
@@ -104,6 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     own.add_argument("--seeds", type=whole_number(1), metavar="N", help="runs of k-means whose scores are averaged")
     _probes.add_arguments(own)
+    _propagation.add_arguments(own)
 
 
 def check(args: argparse.Namespace) -> None:

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telltime.cli._convert_to import to_others, to_timm
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -12,17 +14,17 @@ if TYPE_CHECKING:
     from telltime.checkpoints.dense_model import DenseModel
     from telltime.checkpoints.model import Model
 
-SUMMARY = "turn a published checkpoint into a model folder, or a model into a published layout"
+SUMMARY = "turn a published checkpoint into a model folder, or a model into a layout that others read"
 
 EXAMPLES = """\
 examples:
   telltime convert model_best_e247_loss_9.7173.pth --out models/tclr-r3d18-ucf101
   telltime convert rpd18kin400.pth --out models/tclr-r2plus1d-k400 --json
   telltime convert TICL_24_adapter_v1_best.pth --out models/ticl
-  telltime convert TimeSformer_TIME.pyth --out models/time --drop-heads
-  telltime convert runs/time --to hf --out for-transformers
   telltime convert TimeT.pth --which student --out models/timet
   telltime convert runs/timet --to timm --out tuned.safetensors
+  telltime convert TimeSformer_TIME.pyth --out models/time --drop-heads
+  telltime convert runs/time --to hf --out for-transformers
 
 The file is read without running anything in it. What comes out is a MODEL like any other:
   telltime embed models/tclr-r3d18-ucf101 MY_VIDEOS --out features
@@ -31,30 +33,27 @@ The file is read without running anything in it. What comes out is a MODEL like 
 With --to timm the weights of an encoder of places, from any MODEL that gives one, are written as timm names them.
 """
 
-
 _NAMES = {"timesformer": "TimeSformer"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``convert FILE --out DIR``."""
-    parser.add_argument(
-        "file", metavar="FILE", help="checkpoint as a method's authors published it; with --to any MODEL"
-    )
+    parser.add_argument("file", metavar="FILE", help="checkpoint as its authors published it; with --to any MODEL")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder or file to write")
     parser.add_argument(
         "--to",
-        choices=("folder", "hf", "published", "timm"),
+        choices=("folder", "timm", "hf", "published"),
         default="folder",
-        help="what to write: a model folder (the default); hf, a TimeSformer as Hugging Face's transformers reads it; "
-        "published, a video transformer as TIME's repository saves it; timm, an encoder as a file for timm",
+        help="what to write: a model folder (the default); timm, a file of an encoder of places; hf, a TimeSformer "
+        "as Hugging Face's transformers reads it; published, a video transformer as TIME's repository saves it",
+    )
+    parser.add_argument(
+        "--which", choices=("student", "teacher"), help="of a file of TimeT or DINO that holds both, which to take"
     )
     parser.add_argument(
         "--drop-heads",
         action="store_true",
         help="leave out heads that only training needs (projection, temporal tasks)",
-    )
-    parser.add_argument(
-        "--which", choices=("student", "teacher"), help="of a file of TimeT or DINO that holds both, which to take"
     )
     parser.add_argument("--force", action="store_true", help="replace what is already there")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
@@ -66,23 +65,23 @@ def run(args: argparse.Namespace) -> int:
     from telltime.checkpoints.folder_kind import hugging_face_settings
 
     if args.to == "timm":
-        return _to_timm(args)
-    file, export = Path(args.file), args.to != "folder"
-    if not export and not file.is_file() and not hugging_face_settings(file):
+        return to_timm(args)
+    file = Path(args.file)
+    if args.to == "folder" and not file.is_file() and not hugging_face_settings(file):
         there = "is a folder, expected a checkpoint file" if file.is_dir() else "there is no such file"
         raise CheckpointError(f"{file}: {there}")
     if args.out.exists() and not args.out.is_dir():
         raise CheckpointError(f"{args.out} is a file; choose a folder for --out")
     if args.out.is_dir() and any(args.out.iterdir()) and not args.force:
         raise CheckpointError(f"{args.out} is not empty; choose another --out, or --force to replace the model in it")
+    if args.to != "folder":
+        return to_others(args)
 
     from telltime.checkpoints.clock import Clock
     from telltime.checkpoints.dense_model import DenseModel
     from telltime.checkpoints.loading import load, of_file
 
-    if export:
-        return _export(args)
-    model = load(file) if file.is_dir() else of_file(file, args.which, heads=not args.drop_heads)
+    model = load(file) if file.is_dir() else of_file(file, args.which, not args.drop_heads)
     model.save(args.out)
     if isinstance(model, DenseModel):
         parts = _parts_of_encoder(model)
@@ -90,56 +89,6 @@ def run(args: argparse.Namespace) -> int:
         parts = _parts_of_clock(model) if isinstance(model, Clock) else _parts_of_model(model)
     found = {"file": str(args.file), "out": str(args.out), "digest": model.digest(), **model.meta, **parts}
     print(json.dumps(found, indent=2) if args.json else _told(found))
-    return 0
-
-
-def _export(args: argparse.Namespace) -> int:
-    """Write a model in the layout of others, and say so."""
-    from telltime.checkpoints.hugging_face import write_hugging_face, write_published
-    from telltime.checkpoints.model import load
-
-    model = load(args.file)
-    if args.drop_heads:
-        model.head = None
-    written = (write_hugging_face if args.to == "hf" else write_published)(model, args.out)
-    licence = model.meta.get("licence", "that of the data and weights it was trained from")
-    found = {"model": str(args.file), "to": args.to, "out": str(written), "licence": licence}
-    print(json.dumps(found, indent=2) if args.json else f"written     {written}\nlicence     {licence}")
-    return 0
-
-
-def _to_timm(args: argparse.Namespace) -> int:
-    """Write an encoder's weights for timm, and say how to load them there."""
-    from telltime.checkpoints.dense import find_dense
-    from telltime.checkpoints.errors import CheckpointError
-
-    find_dense(args.file)
-    if args.out.is_dir() or args.out.suffix != ".safetensors":
-        raise CheckpointError(f"{args.out}: timm's weights are one file; give --out FILE.safetensors")
-    if args.out.exists() and not args.force:
-        raise CheckpointError(f"{args.out} is there already; choose another --out, or --force to replace it")
-
-    from telltime.checkpoints.dense import load_dense_model
-    from telltime.checkpoints.timm_file import write_timm_file
-
-    model = load_dense_model(args.file, args.which)
-    written = write_timm_file(model.encoder, args.out, model.meta)
-    found = {
-        "model": args.file,
-        "out": str(args.out),
-        "tensors": len(model.encoder.network.state_dict()),
-        "digest": model.digest(),
-        "load": list(written.lines),
-        "mean": list(written.mean),
-        "std": list(written.std),
-    }
-    if args.json:
-        print(json.dumps(found, indent=2))
-        return 0
-    values = ", ".join(f"{name} {tuple(round(value, 3) for value in found[name])}" for name in ("mean", "std"))
-    print(f"written     {args.out}, {found['tensors']} tensors under timm's names")
-    print(f"pixels      RGB in 0..1, {values}")
-    print("load it with timm alone:\n\n" + "\n".join(f"  {line}" for line in written.lines))
     return 0
 
 
@@ -192,7 +141,7 @@ def _told(found: dict[str, Any]) -> str:
     steps = {"clock": f"when PHOTO --model {out}", "dense": dense}
     kind = "published" if found["kind"] == "dense" else found["kind"]
     who = f" ({found['which']})" if found.get("which") else ""
-    method = _NAMES.get(found['method'], found['method'].upper())
+    method = _NAMES.get(found["method"], found["method"].upper())
     lines = [f"recognised  {method} {kind} file{who}: {', '.join(parts)}"]
     said = {"epoch": "epoch", "best_score": "best loss", "learning_rate": "learning rate"}
     if numbers := [f"{label} {found[key]:g}" for key, label in said.items() if key in found]:

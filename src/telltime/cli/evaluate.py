@@ -47,6 +47,8 @@ tasks:
   foreground             objects cut out by clusters where MODEL, a transformer, attends (CBFE); --preset corrected
                          uses no label and scores borders of the foreground
   dense-retrieval        masks told by the nearest of remembered places of the training split
+  propagation            are masks of a first frame carried through the video? J and F as DAVIS scores them; --preset
+                         dino is the published protocol, fine (of efficientnet-lite0 by default) has smaller places
                          (dense tasks: --data davis, voc, masked ... has masks; MODEL gives grids of features)
 
 examples:
@@ -64,10 +66,11 @@ examples:
   telltime evaluate clustering runs/timet --data davis --root data/DAVIS --per clip --out results/clips
   telltime evaluate overclustering efficientnet-lite0 --data voc --root data/voc --preset leopart --out results/voc
   telltime evaluate dense-retrieval runs/timet --data voc --root data/voc --memory 1024000 --out results/places
+  telltime evaluate propagation efficientnet-lite0 --data davis --root data/DAVIS --write-masks --out results/vos
 
-DIR gets result.json, report.html and dropped.jsonl, of retrieval queries.json, of time-of-day photos.json, of action
-predictions.json and scores.safetensors, of time-sensitivity time_sensitivity.json too; features are kept in
-DIR/features unless --cache names a folder.
+DIR gets result.json, report.html and dropped.jsonl, of retrieval queries.json, of time-of-day photos.json, of
+propagation objects.json, of action predictions.json and scores.safetensors, of time-sensitivity time_sensitivity.json
+too; features are kept in DIR/features unless --cache names a folder.
 """
 
 

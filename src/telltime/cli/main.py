@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from telltime import __version__
 
-_ORDER = ("demo", "when", "photos", "data", "fit", "evaluate", "embed", "index", "search", "copies", "convert")
+_ORDER = ("demo", "when", "photos", "segment", "data", "fit", "evaluate", "embed", "index", "search", "copies")
 EXAMPLES = """\
 examples:
   telltime demo

@@ -26,8 +26,12 @@ from telltime.views.dense import resized
 
 RECIPE = "timet"
 BEFORE, AFTER = "as it comes", "tuned on time"
-_SIZE, _CLUSTERS, _SHOTS, _FRAMES, _CELL = 224, 4, 3, 3, 16
-_FOOTAGE: dict[str, Any] = {"sequences": 18, "frames": 12, "size": (120, 160), "objects": 3}
+EPOCHS = 6
+SIZE = 224
+"""Shorter side of what is segmented, in pixels."""
+
+_CLUSTERS, _SHOTS, _FRAMES, _CELL = 4, 3, 3, 16
+_FOOTAGE: dict[str, Any] = {"sequences": 18, "frames": 12, "size": (120, 160), "objects": 2, "newcomers": 0}
 
 
 @dataclass(frozen=True)
@@ -87,12 +91,13 @@ def segment_shots(
     root = generate_masked(folder / "masks", **_FOOTAGE | {"seed": seed} | (footage_options or {}))
     drawn, unseen = (load_data("davis", root, split) for split in ("train", "val"))
     learn = Table("demo", "train", folder, records=(*drawn.records, *(Record(path.name, path) for path in shots)))
-    values = {"data.name": "davis", "data.root": str(root), "max_steps": max_steps, "seed": seed, "workers": workers}
+    values = {"data.name": "davis", "data.root": str(root), "epochs": EPOCHS, "max_steps": max_steps}
+    values |= {"seed": seed, "workers": workers}
     with Run(folder / "tuned") as run:
         train(resolve(RECIPE, values=values), learn, run, sink, board=False)
         rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     models = {BEFORE: load_dense(RECIPE), AFTER: load_dense(folder / "tuned")}
-    settings = Settings(per="clip", size=_SIZE)
+    settings = Settings(per="clip", size=SIZE)
     return Segments(
         videos=len(learn),
         steps=max(row["step"] for row in rows if row["kind"] == "step"),
@@ -123,7 +128,7 @@ def _segmented(path: Path, models: dict[str, DenseEncoder]) -> Shot:
 def _clusters(encoder: DenseEncoder, frames: torch.Tensor) -> np.ndarray:
     """Clusters of the places of uint8 ``[n, 3, H, W]``, over all its frames: uint8 ``[n, H, W]``."""
     height, width = frames.shape[-2:]
-    scale = _SIZE / min(height, width)
+    scale = SIZE / min(height, width)
     size = tuple(max(1, round(side * scale / _CELL)) * _CELL for side in (height, width))
     grid = encoder(encoder.prepare(resized(frames, (size[0], size[1])))).float()
     learned = ScaledComponents()

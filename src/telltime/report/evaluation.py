@@ -47,7 +47,7 @@ from telltime.tasks.result import Result
 MOST_ROWS = 16
 MOST_HITS = 8
 _SHARE = re.compile(
-    r"^(top\d+|recall@\d+(_\w+)?|R@\d+|map|map[_@].*|micro_ap.*|ap_.*|within_\w+|ece|published_within\w+|tied|miou|miou_(foreground|std)|jaccard|boundary_f|J|F|J&F|coverage_.*|accuracy.*|.*distinctness|.*_(top\d+|accuracy|share|confidence))$"
+    r"^(top\d+|recall@\d+(_\w+)?|R@\d+|map|map[_@].*|micro_ap.*|ap_.*|within_\w+|ece|published_within\w+|tied|miou|miou_(foreground|std)|jaccard|boundary_f|J|F|J&F|[JF]_(recall|decay)|coverage_.*|accuracy.*|.*distinctness|.*_(top\d+|accuracy|share|confidence))$"
 )
 
 

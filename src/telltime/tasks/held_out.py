@@ -50,7 +50,9 @@ class HeldOutClusters(Validator):
         if by not in ("clusters", "loss", "labels"):
             raise ValueError(f'by is "clusters", "loss" or "labels", not {by!r}')
         if min(clusters, frames, size, most) < 1 or clusters < 2:
-            raise ValueError(f"clusters are 2 or more, frames, size and most 1, not {clusters}, {frames}, {size}, {most}")
+            raise ValueError(
+                f"clusters are 2 or more, frames, size and most 1, not {clusters}, {frames}, {size}, {most}"
+            )
         self.by, self.clusters, self.frames, self.size, self.most = by, clusters, frames, size, most
 
     def __call__(self, method: Any, records: tuple[Record, ...], seed: int, device: torch.device) -> dict[str, float]:
@@ -64,8 +66,10 @@ class HeldOutClusters(Validator):
             scores = self._losses(method, records[: self.most], seed, device)
         for record in records[: self.most] if self.by != "loss" else ():
             try:
-                score = self._labelled(method, record, device) if self.by == "labels" else self._again(
-                    method, record, device
+                score = (
+                    self._labelled(method, record, device)
+                    if self.by == "labels"
+                    else self._again(method, record, device)
                 )
             except MediaError:
                 continue

@@ -45,6 +45,8 @@ class Values:
         scale: area of the crop as a share of the frame.
         ratio: width over height of the crop; its logarithm is drawn.
         p_flip: probability of a mirror image.
+        drift: how far the crop wanders from the first frame to the last, at most, as a share of its own sides; for
+            still pictures, which then pass by like a clip.
     """
 
     p_jitter: float = 0.8
@@ -59,12 +61,13 @@ class Values:
     scale: Range = (0.4, 1.0)
     ratio: Range = (3 / 4, 4 / 3)
     p_flip: float = 0.5
+    drift: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if name.startswith("p_") and not 0 <= value <= 1:
                 raise ValueError(f"{name} is a probability from 0 to 1, not {value}")
-            if name in JITTERS and value < 0:
+            if name in (*JITTERS, "drift") and value < 0:
                 raise ValueError(f"{name} is at least 0, not {value}")
             if name in ("blur", "scale", "ratio"):
                 object.__setattr__(self, name, tuple(value))
@@ -78,7 +81,7 @@ class Values:
             raise ValueError(f'jitter is "published" or "all", not {self.jitter!r}')
 
 
-PRESETS = {"paper": Values(), "clean": Values(jitter="all")}
+PRESETS = {"paper": Values(), "clean": Values(jitter="all"), "stills": Values(jitter="all", drift=0.5)}
 
 
 def draw(rng: Random, values: Values, frames: int, height: int, width: int, size: int) -> dict[str, ndarray]:
@@ -95,7 +98,8 @@ def draw(rng: Random, values: Values, frames: int, height: int, width: int, size
         ``order`` int64 ``[4]``, places in :data:`JITTERS` in the order of doing, -1 for none; ``factors`` float64
         ``[4]``, of each in :data:`JITTERS`, the hue's in whole 1/256 turns; ``grey`` and ``flip`` bool ``[]``; ``blur``
         float64 ``[T]``, deviations in pixels of the frame, 0 for none; ``box`` int64 ``[4]``, top, left, height and
-        width of the crop in the frame scaled to :func:`short_side`'s shape.
+        width of the crop in the frame scaled to :func:`short_side`'s shape; ``last`` int64 ``[4]``, the same for the
+        last frame of a crop that wanders.
     """
     jittered = rng.random() < values.p_jitter
     order, factors = draw_jitter(rng, values) if jittered else (np.full(4, -1, dtype=np.int64), np.zeros(4))
@@ -103,13 +107,16 @@ def draw(rng: Random, values: Values, frames: int, height: int, width: int, size
     blur = np.array([rng.uniform(*values.blur) if blurred else 0.0 for _ in range(frames)])
     box = draw_box(rng, *short_side(height, width, size), values.scale, values.ratio)
     flip = rng.random() < values.p_flip
+    grey = rng.random() < values.p_grey
+    last = _wandered(rng, box, short_side(height, width, size), values.drift)
     return {
         "order": order,
         "factors": factors,
         "blur": blur,
         "box": np.array(box, dtype=np.int64),
+        "last": np.array(last, dtype=np.int64),
         "flip": np.array(flip),
-        "grey": np.array(rng.random() < values.p_grey),
+        "grey": np.array(grey),
     }
 
 
@@ -147,6 +154,18 @@ def draw_box(rng: Random, height: int, width: int, scale: Range, ratio: Range) -
     elif width / height > ratio[1]:
         columns = max(1, round(height * ratio[1]))
     return (height - rows) // 2, (width - columns) // 2, rows, columns
+
+
+Box = tuple[int, int, int, int]
+
+
+def _wandered(rng: Random, box: Box, shape: tuple[int, int], drift: float) -> Box:
+    """A box of the same size, moved by a drawn share of it and kept within the frame; nothing is drawn for none."""
+    if not drift:
+        return box
+    moved = [place + round(rng.uniform(-drift, drift) * side) for place, side in zip(box[:2], box[2:], strict=True)]
+    top, left = (min(max(0, place), whole - side) for place, side, whole in zip(moved, box[2:], shape, strict=True))
+    return top, left, *box[2:]
 
 
 _OPERATIONS = (colour.brightness_, colour.contrast_, colour.saturation_, colour.hue_)

@@ -22,7 +22,8 @@ _NEAREST, _LINEAR = Image.Resampling.NEAREST, Image.Resampling.BILINEAR
 
 def resize_short(frames: ndarray, size: int, nearest: bool = False) -> ndarray:
     """uint8 ``[T, H, W, 3]`` or labels ``[T, H, W]`` with the shorter side brought to ``size`` pixels."""
-    return resize(frames, short_side(*frames.shape[1:3], size), nearest)
+    height, width = frames.shape[1:3]
+    return resize(frames, short_side(height, width, size), nearest)
 
 
 def resize(frames: ndarray, shape: tuple[int, int], nearest: bool = False) -> ndarray:

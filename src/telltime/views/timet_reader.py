@@ -36,7 +36,8 @@ class TimeTReader:
         choice: which frames, see :func:`telltime.clips.frame_choice.choose_frames`; ``"full"`` cannot make batches.
         step: distance between frames, for ``choice="regular"`` alone.
         span: neighbouring frames that a clip is chosen from, at a random place; ``None`` for the whole video.
-        values: what is drawn and how often, or the name of a preset (``"paper"``, ``"clean"``).
+        values: what is drawn and how often, or the name of a preset (``"paper"``, ``"clean"``, and
+            ``"stills"``: single pictures whose crop wanders).
         pipeline: ``"crop-first"`` cuts the crop out of the decoded frame and resizes once, colours follow on the
             device; ``"published"`` does everything here, in the published order, on Pillow's filters.
     """
@@ -54,6 +55,9 @@ class TimeTReader:
             raise ValueError(
                 f"size, frames, step and span are at least 1, not {self.size}, {self.frames}, {self.step}, {self.span}"
             )
+        drift = 0.0 if isinstance(self.values, str) else self.values.drift
+        if self.pipeline == "published" and (drift or self.values == "stills"):
+            raise ValueError("published crops do not wander: leave drift at 0, or take the pipeline crop-first")
         for name, value, allowed in (
             ("choice", self.choice, CHOICES[:-1]),
             ("pipeline", self.pipeline, PIPELINES),
@@ -83,10 +87,11 @@ class TimeTReader:
             drawn |= {"order": np.full(4, -1), "grey": np.array(False), "flip": np.array(False)}
             drawn["blur"] = np.zeros(self.frames)
         else:
-            box = frame_box(drawn["box"], probe.height, probe.width, self.size)
-            clips = _cropped(video, wanted, box, self.size)
-            drawn["blur"] = drawn["blur"] * self.size / box[2]
-        del drawn["box"]
+            first, last = (frame_box(drawn[name], probe.height, probe.width, self.size) for name in ("box", "last"))
+            boxes = np.linspace(first, last, self.frames).round().astype(int)
+            clips = _cropped(video, wanted, boxes, self.size)
+            drawn["blur"] = drawn["blur"] * self.size / first[2]
+        del drawn["box"], drawn["last"]
         return {
             "clips": clips,
             "frames": torch.from_numpy(wanted),
@@ -118,14 +123,15 @@ def cut_labels(labels: Tensor, box: tuple[int, int, int, int], flip: bool, size:
     return cut.flip(-1) if flip else cut
 
 
-def _cropped(video: Video, wanted: ndarray, box: tuple[int, int, int, int], size: int) -> Tensor:
-    """uint8 ``[T, 3, S, S]``, channels-last memory: the box of every frame ``wanted``, resized once."""
+def _cropped(video: Video, wanted: ndarray, boxes: ndarray, size: int) -> Tensor:
+    """uint8 ``[T, 3, S, S]``, channels-last memory: of every frame ``wanted`` its box, ``[T, 4]``, resized once."""
     clips = empty_clips(len(wanted), 3, size, size)
     came = np.zeros(len(wanted), dtype=bool)
     for indices, pixels in video.passing(wanted):
-        here = np.flatnonzero(wanted == indices[0])
-        clips[here] = resized(crop(pixels, *box), (size, size))
-        came[here] = True
+        for place in np.flatnonzero(wanted == indices[0]).tolist():
+            top, left, height, width = boxes[place].tolist()
+            clips[place] = resized(crop(pixels, top, left, height, width), (size, size))[0]
+            came[place] = True
     return clips[_standing_in(video, came)] if not came.all() else clips
 
 
