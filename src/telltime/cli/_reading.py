@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 SETS = (
-    "ucf101, hmdb51, kinetics400, diving48, vcdb, folder or generated of videos; yup, hollywood2 or 360x of scenes; "
-    "photos or toc of photos; davis, davis2016, youtube-vos, mose, visor or masked of footage with masks; "
+    "ucf101, hmdb51, kinetics400, diving48, something, vcdb, folder or generated of videos; "
+    "yup, hollywood2 or 360x of scenes; photos or toc of photos; "
+    "davis, davis2016, youtube-vos, mose, visor or masked of footage with masks; "
     "coco-things, coco-stuff or voc of pictures with masks"
 )
 """Names of data sets, for help."""

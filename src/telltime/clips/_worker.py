@@ -76,6 +76,8 @@ class Reading(Dataset[Read]):
         record = self.records[row]
         with Video(record.path, self.backend, self.limits, record.span) as video:
             item = dict(self.reader(video, item_rng(self.seed, epoch, record.id)))
+        if not record.mirrors and "flip" in item:
+            item["flip"] = torch.zeros_like(item["flip"])
         item["index"] = torch.tensor(row)
         item["label"] = torch.tensor(int(self.labels[row]))
         return item

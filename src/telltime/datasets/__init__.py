@@ -14,6 +14,7 @@ NAMES: dict[str, str] = {
     "hmdb51": "telltime.datasets.hmdb51",
     "kinetics400": "telltime.datasets.kinetics",
     "diving48": "telltime.datasets.diving48",
+    "something": "telltime.datasets.something",
     "vcdb": "telltime.datasets.vcdb",
     "yup": "telltime.datasets.yup",
     "hollywood2": "telltime.datasets.hollywood2",
@@ -62,6 +63,7 @@ def load(
     Raises:
         DatasetError: the layout is not as expected, or nothing of the split is there.
     """
+    from telltime.datasets.mirrors import told_apart
     from telltime.datasets.scan import printable
 
     source = module(name)
@@ -74,4 +76,4 @@ def load(
             f"{name}: none of the {len(table.missing)} {kind} listed for split {split!r} is below"
             f" {printable(Path(root))}{first}{seen}; 'telltime data check {name}' tells what is there"
         )
-    return table
+    return told_apart(table)

@@ -28,6 +28,7 @@ class Record:
         span: first frame and one past the last frame that belong to the record; ``None`` for the whole file.
         capture: when and where a photo was taken, as its annotation or the file itself tells; its label is ``None``.
         masks: which frames are annotated pixel by pixel, and by what files.
+        mirrors: whether the label holds for the mirror image too; if not, training does not mirror the record.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Record:
     span: tuple[int, int] | None = None
     capture: "Capture | None" = None
     masks: "Masks | None" = None
+    mirrors: bool = True
 
 
 @dataclass(frozen=True)

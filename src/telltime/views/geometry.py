@@ -61,6 +61,28 @@ def crop_resize(frames: Tensor, top: int, left: int, side: int, size: int, out: 
     return _resize(box, [size, size], False, None, None, out=out)
 
 
+def window(frames: Tensor, shape: tuple[int, int], top: int, left: int, size: int) -> Tensor:
+    """A square of frames that were scaled to ``shape`` (bilinear, no antialiasing), of which no more is computed.
+
+    Args:
+        frames: uint8 ``[T, 3, H, W]``; channels-last memory is faster.
+        shape: height and width of the scaled frames.
+        top, left: first row and column of the square in them.
+
+    Returns:
+        float32 ``[T, 3, size, size]`` in 0..255, not rounded, channels-last memory: as ``F.interpolate`` makes them.
+    """
+    pixels = frames.movedim(-3, -1)
+    for axis, start in ((1, top), (2, left)):
+        length = pixels.shape[axis]
+        places = ((torch.arange(start, start + size) + 0.5) * (length / shape[axis - 1]) - 0.5).clamp(min=0)
+        low = places.long().clamp(max=length - 1)
+        share = (places - low).view(-1, *[1] * (3 - axis))
+        near, far = (pixels.index_select(axis, index).float() for index in (low, (low + 1).clamp(max=length - 1)))
+        pixels = near.lerp_(far, share)
+    return pixels.movedim(-1, -3)
+
+
 def centre_box(height: int, width: int, side: int) -> tuple[int, int]:
     """Top row and left column of the centred square box, as torchvision's ``center_crop`` rounds them.
 
