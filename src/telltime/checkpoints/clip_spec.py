@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+SPREAD: dict[str, Any] = {"sampling": "segments", "crop": 1.0, "order": "rgb"}
+"""What else is true of clips that :class:`telltime.views.time_reader.TimeReader` makes."""
+
 
 @dataclass(frozen=True)
 class ClipSpec:

@@ -22,7 +22,7 @@ from telltime.checkpoints.unpickle import load_published
 from telltime.media.video import Video
 from telltime.methods.method import Embedding
 from telltime.views.readers import TestReader
-from telltime.views.segment_views import SegmentViews
+from telltime.views.time_reader import TimeTestReader
 
 __all__ = ["CheckpointError", "ClipSpec", "Model", "build", "convert", "load"]
 
@@ -128,11 +128,11 @@ class Model(nn.Module):
             video = item["clips"][item["present"]]
         return self.features(video, batch).slices.flatten(1).mean(0, keepdim=True).float().cpu()
 
-    def reader(self, positions: int = 9) -> TestReader | SegmentViews:
+    def reader(self, positions: int = 9) -> TestReader | TimeTestReader:
         """Reads the test clips of a video as :meth:`features` takes them: in RGB, cut and resized for this network."""
         clip = self.clip
         if clip.sampling == "segments":
-            return SegmentViews(positions, 1, clip.size, clip.frames, clip.crop)
+            return TimeTestReader(clip.size, clip.frames, positions, crops=1, scale=1 / clip.crop)
         return TestReader(positions, clip.size, clip.frames, clip.stride, clip.crop, order="rgb")
 
     def classify(self, clips: Tensor) -> Tensor:

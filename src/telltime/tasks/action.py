@@ -25,7 +25,7 @@ from telltime.tasks.clip_outputs import Said, clip_outputs, is_first
 from telltime.tasks.measuring import Reading, describe_data, describe_model, labelled, partial_notes
 from telltime.tasks.result import Result
 from telltime.tasks.vocabulary import columns_of
-from telltime.views.segment_views import SegmentViews
+from telltime.views.time_reader import TimeTestReader
 
 Fuse = Literal["sum", "softmax", "max"]
 KS = (1, 5)
@@ -52,7 +52,7 @@ class Sights:
         """
         clip = model.clip
         if clip.sampling == "segments":
-            return SegmentViews(self.views or 1, self.crops or 3, clip.size, clip.frames, clip.crop)
+            return TimeTestReader(clip.size, clip.frames, self.views or 1, self.crops or 3, 1 / clip.crop)
         if (self.crops or 1) != 1:
             raise DatasetError("a model of consecutive frames sees the middle of each; leave --crops out, or take 1")
         return model.reader(self.views or 10)

@@ -55,8 +55,8 @@ def clip_outputs(
     rank, world = processes()
     model.to(reading.place()).eval()
     policy = TablePolicy(reading.policy, len(table))
-    probe_clips = max(1, int(getattr(reader, "positions", 1)) * int(getattr(reader, "crops", 1)))
-    videos = max(1, reading.batch // probe_clips) * world
+    views = int(getattr(reader, "views", getattr(reader, "positions", 1))) * int(getattr(reader, "crops", 1))
+    videos = max(1, reading.batch // views) * world
     loader = ClipLoader(
         table.records,
         reader,

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from telltime.backbones.dense import DenseEncoder
 from telltime.checkpoints.dense_model import tuned
+from telltime.checkpoints.clip_spec import SPREAD
 from telltime.checkpoints.model import ClipSpec, Model
 from telltime.clips.loader import ClipLoader
 from telltime.clips.policy import BadMedia
@@ -29,6 +30,7 @@ from telltime.training.progress import Board, Lines, Several, Sink
 from telltime.training.recipe import FREE_ON_RESUME, Tree, differences
 from telltime.training.run import Run
 from telltime.training.settings import Settings, Trained
+from telltime.views.time_reader import TimeReader
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -196,10 +198,8 @@ def _save_encoder(folder: Path, method: Any, meta: dict[str, Any]) -> None:
 
 def _save_clip_model(reader: Any, folder: Path, method: Any, meta: dict[str, Any]) -> None:
     """What of a method stays after its training: what it says of clips itself goes before what its reader says."""
-    read = ("frames", "size", "order", "sampling")
-    found: dict[str, Any] = {name: getattr(reader, name) for name in read if hasattr(reader, name)}
-    if found.get("sampling") == "segments":  # whose crops are as high as the frame, and whose channels are as decoded
-        found = {"crop": 1.0, "order": "rgb"} | found
+    found: dict[str, Any] = {name: getattr(reader, name) for name in ("frames", "size", "order") if hasattr(reader, name)}
+    found |= SPREAD if isinstance(reader, TimeReader) else {}
     clip = ClipSpec(**found, **{name: getattr(method, name) for name in ("mean", "std") if hasattr(method, name)})
     parts = {name: getattr(method, name, None) for name in ("head", "classifier")}
     Model(method.backbone, clip, **parts, meta=meta, reads=getattr(method, "reads", "pooled")).save(folder)
