@@ -114,3 +114,21 @@ def test_the_plateau_rate_never_rises_after_its_warm_up(losses):
     assert all(b <= a for a, b in itertools.pairwise(rates[4:]))
     assert schedule.best == min(losses)
     assert all(math.isfinite(rate) and rate > 0 for rate in rates)
+
+
+def test_steps_and_the_joined_cosine_are_those_published_with_time(golden):
+    file = golden.npz("time_eval.npz")
+    epochs = round(float(file["lr_epochs"].max()))
+    base = float(file["lr_steps"][0])
+    steps = MultiStep((20, 30), per="step")
+    joined = Cosine(warmup=2.5, start=1e-6 / base, floor=1e-6 / base)
+    for epoch, stepped, warmed in zip(
+        *(file[key] for key in ("lr_epochs", "lr_steps", "lr_cosine_warmup")), strict=True
+    ):
+        at = At(int(epoch), round(epoch % 1 * 1000), 1000, epochs)
+        assert steps.lr(base, at) == pytest.approx(stepped, rel=1e-12)
+        assert joined.lr(base, at) == pytest.approx(warmed, rel=1e-9)
+
+
+def test_a_joined_cosine_needs_no_warmup():
+    assert Cosine(start=0.1).lr(1.0, At(0, 0, 10, 2)) == 1.0

@@ -42,7 +42,7 @@ def test_what_stands_still_has_no_direction() -> None:
     still = torch.rand(1, 1, 3, 96, 96, generator=torch.Generator().manual_seed(0)).expand(2, 4, -1, -1, -1)
     assert flow_labels(still, (6, 6), floor=0.1).tolist() == [[[0] * 36] * 3] * 2
     moved = farneback(still[:, :, 0] * 255)
-    assert moved[..., 40:-40, 40:-40].abs().max() == 0
+    assert moved[..., 40:-40, 40:-40].abs().max() < 1e-5
     assert moved[..., -8:, -8:].abs().max() > 0  # as OpenCV's: the last row and column have nothing to be compared with
     assert flow_labels(torch.zeros(1, 2, 3, 40, 56), (5, 7)).shape == (1, 1, 35)
 

@@ -59,3 +59,15 @@ class Paced(Protocol):
 
     def set_length(self, steps: int) -> None:
         """How many optimiser steps all epochs have; told once before the first step, also when going on."""
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """A method that learns the classes of the data, and may not know how many there are before it sees them."""
+
+    def set_classes(self, count: int) -> None:
+        """How many classes the data has, 0 for none; told once, before anything else.
+
+        Raises:
+            ValueError: it was made for fewer.
+        """

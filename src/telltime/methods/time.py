@@ -8,6 +8,7 @@ clips go through the network in one batch.
 """
 
 import math
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -20,8 +21,9 @@ from telltime.clips.item import ItemReader
 from telltime.losses.temporal_tasks import class_loss, debias_loss, flow_loss, order_loss
 from telltime.methods.method import Batch, Embedding, Step
 from telltime.views.farneback import flow_labels
-from telltime.views.readers import ProbeReader
-from telltime.views.tclr import augment
+from telltime.views.tclr import augment as of_views
+from telltime.views.time import augment
+from telltime.views.time_reader import TimeReader
 
 Triple = tuple[float, float, float]
 KINDS = ("batch", "sample", "moved", "reversed")
@@ -50,7 +52,8 @@ class TIME(nn.Module):
         backbone: clips ``[N, 3, T, H, W]`` to a map ``[N, channels, T', h, w]``, whose places are the tokens. A video
             transformer also gives what its classifier takes (``tokens_and_class``); of other networks that is the map's
             mean. A network with batch norms takes its statistics from ordered and shuffled clips together.
-        reader: makes an item of a video, with ``size`` and ``frames`` of the clips.
+        reader: makes an item of a video, with ``size`` and ``frames`` of the clips: a
+            :class:`~telltime.views.time_reader.TimeReader`, or one of :mod:`telltime.views.readers` with one view.
         classes: how many; ``None`` for as many as the data has, 0 for the temporal tasks alone, without labels.
         order, debias, flow: weights of the three tasks beside the classes' 1; a task of weight 0 is not computed.
         smoothing: of the labels of classes, places and directions, as published.
@@ -91,7 +94,9 @@ class TIME(nn.Module):
             )
         if permutation not in KINDS or order_on not in ("ordered", "shuffled"):
             raise ValueError(f'permutation is one of {", ".join(KINDS)}, order_on "ordered" or "shuffled"')
-        self.reader = reader or ProbeReader(size=224, frames=8, order="rgb")
+        self.reader = reader or TimeReader(values="paper")
+        if isinstance(self.reader, TimeReader) and self.reader.flow and not flow:
+            self.reader = replace(self.reader, flow=False)
         self.backbone = backbone
         sizes = cast(Any, self.reader)
         self.grid = token_grid(backbone, int(sizes.frames), int(sizes.size))
@@ -224,9 +229,11 @@ class TIME(nn.Module):
     def _clips(self, batch: Batch, device: torch.device) -> Tensor:
         """Float ``[B, 3, T, S, S]`` in 0..1: the final crops, of which directions are told too."""
         clips = batch["clips"].to(device, non_blocking=True)
-        drawn = {key: value for key, value in batch.items() if key not in ("clips", "label", "index", "flow")}
-        clips = augment(clips, drawn)
-        return clips.flatten(0, 1) if clips.ndim == 6 else clips
+        if clips.ndim == 5:
+            return augment(clips, batch)
+        if clips.shape[1] != 1:
+            raise ValueError(f"TIME takes one clip of a video, {type(self.reader).__name__} gives {clips.shape[1]}")
+        return of_views(clips, {k: v for k, v in batch.items() if v.shape[:2] == clips.shape[:2]}).flatten(0, 1)
 
     def _places(self, clips: int, frames: int, generator: torch.Generator) -> Tensor:
         device = generator.device

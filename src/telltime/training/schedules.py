@@ -128,7 +128,7 @@ class _Warm(Schedule):
         return self.after(base, done, each, warm, at)
 
     @abstractmethod
-    def after(self, base: float, done: int, each: int, warm: float, at: At) -> float:
+    def after(self, base: float, done: float, each: int, warm: float, at: At) -> float:
         """The learning rate once it is warm: ``done`` of the steps or epochs, ``each`` of them an epoch."""
 
 
@@ -138,7 +138,7 @@ class Constant(_Warm):
     def __init__(self, warmup: float = 0.0, per: str = "step") -> None:
         super().__init__(warmup, per)
 
-    def after(self, base: float, done: int, each: int, warm: float, at: At) -> float:
+    def after(self, base: float, done: float, each: int, warm: float, at: At) -> float:
         return base
 
 
@@ -153,13 +153,32 @@ class Cosine(_Warm):
         per: ``"step"`` or ``"epoch"``: how often the rate changes.
         decay: the weight decay at the end, if it shall change: it goes there from each group's own along half a cosine,
             without warm-up; a group that has none keeps none.
+        start: share of the rate that the warm-up starts from, if it shall be as TIME has it: the half cosine then spans
+            the whole training, and the warm-up leads from there to where it is by then.
     """
 
     needs_length = True
 
-    def __init__(self, warmup: float = 0.0, floor: float = 0.0, per: str = "step", decay: float | None = None) -> None:
+    def __init__(
+        self,
+        warmup: float = 0.0,
+        floor: float = 0.0,
+        per: str = "step",
+        decay: float | None = None,
+        start: float | None = None,
+    ) -> None:
         super().__init__(warmup, per)
-        self.floor, self.decay = floor, decay
+        self.floor, self.decay, self.start = floor, decay, start
+
+    def lr(self, base: float, at: At) -> float:
+        if self.start is None:
+            return super().lr(base, at)
+        done, each = at.passed(self.per)
+        warm = self.warmup * each
+        if done >= warm:
+            return self.after(base, done, each, 0, at)
+        begin = base * self.start
+        return begin + (self.after(base, warm, each, 0, at) - begin) * done / warm
 
     def weight_decay(self, base: float, at: At) -> float:
         if self.decay is None or base == 0:
@@ -168,7 +187,7 @@ class Cosine(_Warm):
         share = min(1.0, done / max(1.0, at.epochs * each))
         return self.decay + (base - self.decay) * (1 + math.cos(math.pi * share)) / 2
 
-    def after(self, base: float, done: int, each: int, warm: float, at: At) -> float:
+    def after(self, base: float, done: float, each: int, warm: float, at: At) -> float:
         share = min(1.0, (done - warm) / max(1.0, at.epochs * each - warm))
         return base * (self.floor + (1 - self.floor) * (1 + math.cos(math.pi * share)) / 2)
 
@@ -182,5 +201,5 @@ class MultiStep(_Warm):
         super().__init__(warmup, per)
         self.milestones, self.factor = tuple(milestones), factor
 
-    def after(self, base: float, done: int, each: int, warm: float, at: At) -> float:
+    def after(self, base: float, done: float, each: int, warm: float, at: At) -> float:
         return base * self.factor ** sum(done >= milestone * each for milestone in self.milestones)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 import yaml
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -20,6 +21,7 @@ from telltime.clips.loader import ClipLoader
 from telltime.clips.policy import BadMedia
 from telltime.clips.source import Opened, Source, Terms
 from telltime.datasets.record import Table
+from telltime.methods.method import Classifies
 from telltime.training import devices
 from telltime.training.build import Recipe, Resolved
 from telltime.training.errors import RecipeError
@@ -61,6 +63,7 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
         TrainingError, MediaError, TooManyDropped: as the loop and the loader raise them.
     """
     recipe = resolved.build()
+    _tell_classes(recipe, table)
     if run.main:
         _keep_recipe(resolved, run, needs_length=recipe.schedule.needs_length)
     accelerator = devices.start_processes(recipe.device, static_graph=recipe.accumulate == 1)
@@ -92,6 +95,18 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
     finally:
         sinks.close()
     return Outcome(trained, opened.videos, len(table.missing) + opened.missing, policy.dropped, opened.next)
+
+
+def _tell_classes(recipe: Recipe, table: Table) -> None:
+    """Let the method know how many classes there are; what it makes for them depends on the recipe's seed alone."""
+    if not isinstance(recipe.method, Classifies):
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        try:
+            recipe.method.set_classes(len(table.classes))
+        except ValueError as error:
+            raise RecipeError(str(error)) from error
 
 
 def _validation(recipe: Recipe, table: Table, accelerator: "Accelerator") -> tuple[Table, Validate | None]:

@@ -98,7 +98,7 @@ def _auto_contrast_(planes: Tensor, _: Tensor) -> Tensor:
     """Every plane of every frame spread to 0..255."""
     values = planes.flatten(-2).double()
     low, high = values.amin(-1, keepdim=True), values.amax(-1, keepdim=True)
-    scale = 255 / (high - low).clamp(min=1)
+    scale = torch.full_like(low, 255.0) / (high - low).clamp(min=1)  # a number over a tensor is not rounded so well
     levels = torch.arange(256, dtype=torch.float64, device=planes.device)
     tables = (levels * scale + -low * scale).clamp(0, 255).floor()
     return _looked_up_(planes, torch.where(high > low, tables, levels))
