@@ -6,6 +6,9 @@ from typing import Any, Literal
 SPREAD: dict[str, Any] = {"sampling": "segments", "crop": 1.0, "order": "rgb"}
 """What else is true of clips that :class:`telltime.views.time_reader.TimeReader` makes."""
 
+OF_TIME: dict[str, Any] = SPREAD | {"frames": 8, "size": 224, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+"""What a recipe of TIME leaves unsaid."""
+
 
 @dataclass(frozen=True)
 class ClipSpec:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from telltime import __version__
 from telltime.checkpoints.build import build, build_seeded, check_fits, describe
-from telltime.checkpoints.clip_spec import ClipSpec
+from telltime.checkpoints.clip_spec import OF_TIME, ClipSpec
 from telltime.checkpoints.errors import CheckpointError
 from telltime.checkpoints.folder import read_folder, weights_hash, write_folder
 from telltime.checkpoints.folder_kind import hugging_face_settings
@@ -312,8 +312,11 @@ def _recipe(path: str) -> Model:
     try:
         method = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["method"]
         arguments = method["init_args"]
-        reader = (arguments.get("reader") or {}).get("init_args", {})
-        clip = ClipSpec(**{key: reader[key] for key in ("frames", "size", "order") if key in reader})
+        source = arguments.get("reader") or {}
+        reader = (source.get("init_args") or {}) | {k: arguments[k] for k in ("mean", "std") if k in arguments}
+        known = OF_TIME if str(source.get("class_path")).endswith(".TimeReader") else {}
+        read = {key: reader[key] for key in ("frames", "size", "order", "mean", "std") if key in reader}
+        clip = ClipSpec(**known | read)
         network = arguments["backbone"]
         plain = {key: value for key, value in (network.get("init_args") or {}).items() if key != "image"}
         backbone = build_seeded(network["class_path"], plain)

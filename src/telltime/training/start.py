@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from telltime.backbones.dense import DenseEncoder
-from telltime.checkpoints.dense_model import tuned
 from telltime.checkpoints.clip_spec import SPREAD
+from telltime.checkpoints.dense_model import tuned
 from telltime.checkpoints.model import ClipSpec, Model
 from telltime.clips.loader import ClipLoader
 from telltime.clips.policy import BadMedia
@@ -213,7 +213,9 @@ def _save_encoder(folder: Path, method: Any, meta: dict[str, Any]) -> None:
 
 def _save_clip_model(reader: Any, folder: Path, method: Any, meta: dict[str, Any]) -> None:
     """What of a method stays after its training: what it says of clips itself goes before what its reader says."""
-    found: dict[str, Any] = {name: getattr(reader, name) for name in ("frames", "size", "order") if hasattr(reader, name)}
+    found: dict[str, Any] = {
+        name: getattr(reader, name) for name in ("frames", "size", "order") if hasattr(reader, name)
+    }
     found |= SPREAD if isinstance(reader, TimeReader) else {}
     clip = ClipSpec(**found, **{name: getattr(method, name) for name in ("mean", "std") if hasattr(method, name)})
     parts = {name: getattr(method, name, None) for name in ("head", "classifier")}
