@@ -16,9 +16,8 @@ def test_views_are_joined_as_published(golden, fuse):
     videos, classes, views = told["videos"], told["classes"], told["ensemble_views"] * told["spatial_crops"]
     scores = golden.tensor("time/view_scores", (videos * views, classes), told["seed"])
     labels = golden.time_inputs.integers("time/view_labels", (videos,), classes, told["seed"])
-    rows = torch.zeros_like(scores).index_copy(
-        0, torch.as_tensor(file["order"]), scores[torch.as_tensor(file["order"])]
-    )
+    order = torch.as_tensor(file["order"])
+    rows = torch.zeros_like(scores).index_copy(0, order, scores[order])
     logits, present = rows.unflatten(0, (videos, views)), torch.ones(videos, views, dtype=torch.bool)
     assert file["clip_count"].tolist() == present.sum(1).tolist()
     found = fused_scores(logits, present, fuse)

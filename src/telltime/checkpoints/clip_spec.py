@@ -21,8 +21,8 @@ class ClipSpec:
         crop: side of the centred square cut out for testing, as a share of the frame's short side.
         order: channel order the network expects; clips handed to a :class:`Model` are RGB all the same.
         mean, std: subtracted and divided by, of values in 0..1 and in ``order``; ``None`` for neither.
-        sampling: ``"stride"``, consecutive frames so far apart, or ``"segments"``, one of each of ``frames`` equal parts
-            of the video, whatever ``stride`` says.
+        sampling: ``"stride"``, consecutive frames so far apart, or ``"segments"``, one of each of ``frames`` equal
+            parts of the video, whatever ``stride`` says.
     """
 
     frames: int = 16

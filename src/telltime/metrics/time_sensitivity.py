@@ -15,7 +15,7 @@ def divergence(shares: Tensor, changed: Tensor) -> Tensor:
     """Kullback-Leibler divergence in nats of what is said of changed clips from what was said before, ``[...]``.
 
     Args:
-        shares, changed: of classes, ``[..., K]``; rows sum to 1. A class that ``changed`` gives nothing counts as 1e-12.
+        shares, changed: of classes, ``[..., K]``; rows sum to 1. What ``changed`` gives no share counts as 1e-12.
     """
     return (torch.xlogy(shares, shares) - torch.xlogy(shares, changed.clamp_min(1e-12))).sum(-1).clamp_min(0.0)
 

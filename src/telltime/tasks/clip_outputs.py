@@ -46,7 +46,7 @@ def clip_outputs(
 
     Args:
         reader: gives ``clips`` uint8 RGB ``[P, T, 3, S, S]`` and ``present`` ``[P]``.
-        say: called with a batch as the loader gives it and the records of its rows; tensors ``[B, ...]`` of it are kept.
+        say: called with a batch as the loader gives it and the records of its rows; its tensors ``[B, ...]`` are kept.
 
     Raises:
         DatasetError: not one video could be read.

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,7 @@ def finetune(
     weight, bias = (p.detach().cpu() for p in tuned.classifier.parameters())
     logits = F.linear(asked.pooled, weight, bias)
     if out is not None:
+        tuned.clip = replace(model.clip, frames=frames, crop=clips.crop, sampling="stride")
         tuned.save(out / "model")
     notes = [*partial_notes((train, test)), *class_notes(train, asked.table, "training split")]
     if epochs != EPOCHS:
