@@ -84,7 +84,9 @@ def test_one_batch_is_what_two_passes_give() -> None:
 
 def test_permutations_are_what_they_are_called() -> None:
     generator = torch.Generator().manual_seed(0)
-    found = {kind: made(permutation=kind)._places(200, 5, generator) for kind in ("batch", "sample", "moved", "reversed")}
+    found = {
+        kind: made(permutation=kind)._places(200, 5, generator) for kind in ("batch", "sample", "moved", "reversed")
+    }
     assert found["batch"].shape == found["reversed"].shape == (1, 5)
     assert found["reversed"].tolist() == [[4, 3, 2, 1, 0]]
     for places in found.values():

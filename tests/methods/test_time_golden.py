@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from time_golden import NETWORKS, TERMS, adamw, case, losses
 from torch import Tensor
 
 from telltime.losses.temporal_tasks import class_loss, debias_loss
-from time_golden import NETWORKS, TERMS, adamw, case, losses
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -39,10 +39,19 @@ def mine(tmp_path):
     return path
 
 
+def offline(name):
+    """What makes a recipe build without a network, and a large one at a small size."""
+    if "vit_" not in recipe.shipped()[name].read_text():
+        return []
+    if name.startswith("timet"):
+        return ["method.encoder.pretrained=false"]
+    small = {"image": '""', "dim": 24, "depth": 1, "heads": 2}
+    return [f"method.backbone.{key}={value}" for key, value in small.items()]
+
+
 @pytest.mark.parametrize("name", sorted(recipe.shipped()))
 def test_shipped_recipes_build(name):
-    offline = ["method.encoder.pretrained=false"] if "vit_" in recipe.shipped()[name].read_text() else []
-    made = resolve(name, offline).build()
+    made = resolve(name, offline(name)).build()
     method = name.partition("-")[0]
     assert type(made.method).__name__.lower() == method
     assert made.description
@@ -63,6 +72,20 @@ def test_kinetics_differs_from_ucf101_where_it_says():
     assert set(changed) <= {"description", "data.name", "epochs", "workers", "log_every", "save_every", "keep_every"}
     changed = [difference.split(" ")[0] for difference in recipe.differences(trees[1], trees[2])]
     assert changed == ["method.init_args.backbone.class_path", "description"]
+
+
+@pytest.mark.parametrize("network", ["timesformer", "motionformer", "xvit"])
+def test_rows_of_time_differ_in_the_three_tasks_alone(network):
+    trees = [resolve(name).tree for name in (f"time-{network}-ssv2", f"time-{network}-ssv2-baseline")]
+    changed = {difference.split(" ")[0] for difference in recipe.differences(*trees)}
+    assert changed == {"description", *(f"method.init_args.{task}" for task in ("order", "debias", "flow"))}
+    leaves = dict(recipe._leaves(trees[0]))
+    assert leaves["optimiser.init_args.amsgrad"]
+    assert not leaves["decay_norms"]
+    assert [leaves[key] for key in ("optimiser.init_args.lr", "batch_size", "epochs")] == [1e-4, 64, 35]
+    other = resolve("time-timesformer-ssv2").tree
+    changed = {difference.split(" ")[0].rpartition(".")[0] for difference in recipe.differences(trees[0], other)}
+    assert changed <= {"", "method.init_args.backbone", "method.init_args.backbone.init_args"}
 
 
 @pytest.mark.parametrize("name", sorted(recipe.shipped()))

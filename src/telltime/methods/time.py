@@ -89,7 +89,7 @@ class TIME(nn.Module):
         super().__init__()
         if min(order, debias, flow, flow_floor) < 0 or not 0 <= smoothing < 1 or not 0 < shuffled_share <= 1:
             raise ValueError(
-                "order, debias, flow and flow_floor are at least 0, smoothing below 1 and shuffled_share within (0, 1]: "
+                "order, debias, flow and flow_floor are at least 0, smoothing below 1, shuffled_share within (0, 1]: "
                 f"{order}, {debias}, {flow}, {flow_floor}, {smoothing}, {shuffled_share}"
             )
         if permutation not in KINDS or order_on not in ("ordered", "shuffled"):
@@ -105,7 +105,7 @@ class TIME(nn.Module):
         if order_on == "shuffled" and order and self.grid[0] != sizes.frames:
             raise ValueError(
                 f'order_on="shuffled" asks for the place of each of {sizes.frames} frames, but '
-                f'{type(backbone).__name__} has {self.grid[0]} places in time; take order_on="ordered"'
+                f'{type(backbone).__name__} has {self.grid[0]}; take order_on="ordered"'
             )
         self.order, self.debias, self.flow = order, debias, flow
         self.smoothing, self.permutation, self.order_on = smoothing, permutation, order_on
@@ -128,7 +128,7 @@ class TIME(nn.Module):
         if self.classifier is not None or self.classes == 0:
             if self.classifier is not None and count > self.classifier.out_features:
                 raise ValueError(
-                    f"the data has {count} classes, the method was told {self.classifier.out_features}; leave classes out"
+                    f"the data has {count} classes, the method was told {self.classifier.out_features}; leave it out"
                 )
             return
         self.classes = count
