@@ -37,7 +37,7 @@ def model(classifier=True, frames=6):
         head.weight.copy_(torch.tensor([[-60.0, 0, 0], [60.0, 0, 0]]))
         head.bias.zero_()
     clip = ClipSpec(frames=frames, size=16, crop=1.0, order="rgb", sampling="segments")
-    return Model(Course(), clip, classifier=head if classifier else None, meta={"classes": ["falls", "rises"]}).eval()
+    return Model(Course(), clip, classifier=head if classifier else None, meta={"labels": ["falls", "rises"]}).eval()
 
 
 @pytest.fixture(scope="module")

@@ -210,7 +210,7 @@ def finetune(
     data = describe_data((train, test))
     tuned = copy.deepcopy(model).requires_grad_(True)
     tuned.head, tuned.reads = None, "pooled"
-    tuned.meta["classes"] = list(train.classes)
+    tuned.meta["labels"] = list(train.classes)
     tuned.classifier = new_classifier(channels_of(tuned), len(train.classes), seed)
     reader = TrainReader(size=model.clip.size, frames=frames)
     policy = TablePolicy(reading.policy, len(train))

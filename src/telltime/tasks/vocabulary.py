@@ -28,7 +28,7 @@ def columns_of(model: Model, table: Table) -> tuple[np.ndarray, tuple[str, ...]]
             "and so does 'telltime fit' with a recipe of TIME"
         )
     outputs, classes = model.classifier.out_features, table.classes
-    known = model.meta.get("classes")
+    known = model.meta.get("labels")
     if known is not None and len(known) == outputs:
         return _by_name([str(name) for name in known], table)
     if outputs == len(classes):
@@ -42,11 +42,19 @@ def columns_of(model: Model, table: Table) -> tuple[np.ndarray, tuple[str, ...]]
 
 
 def _by_name(known: Sequence[str], table: Table) -> tuple[np.ndarray, tuple[str, ...]]:
-    place = {name: column for column, name in enumerate(known)}
-    columns = np.array([place.get(name, -1) for name in table.classes], dtype=np.int64)
+    place = {_plain(name): column for column, name in enumerate(known)}
+    columns = np.array([place.get(_plain(name), -1) for name in table.classes], dtype=np.int64)
     asked = {record.label for record in table.records if record.label is not None}
     if strange := [table.classes[label] for label in sorted(asked) if columns[label] < 0]:
         raise DatasetError(
             f"the model's classifier was trained on {listed(known)}; it does not know {listed(strange)} of {table.name}"
         )
     return columns, tuple(known)
+
+
+def _plain(name: str) -> str:
+    """A class's name without what spellings of it differ in: case, brackets, underscores."""
+    return " ".join(name.translate(_SPELLING).casefold().split())
+
+
+_SPELLING = str.maketrans({"[": None, "]": None, "_": " "})

@@ -72,7 +72,7 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
         policy.missing(table.missing, table.root)
     meta: dict[str, Any] = {"recipe": resolved.name, "data": table.name}
     if getattr(recipe.method, "classifier", None) is not None:
-        meta["classes"] = list(table.classes)
+        meta["labels"] = list(table.classes)
     table, validate = _validation(recipe, table, accelerator)
     opened = _opened(recipe, table, run, policy, accelerator, sink)
     sinks = Several(sink, Lines(run.metrics), *([Board(run.folder)] if board else []))
