@@ -168,17 +168,17 @@ def walk(
         told.shots[name] = neighbours(model, firsts, seconds, reading, ks=(1, 3), name=name)
     part("search")
 
-    sink.say("5/7  indexing the real shots among edited copies of them, and finding the copies")
+    sink.say("5/7  tuning an image network on the time of the shots, and segmenting them without labels")
+    told.segments = segment_shots(shots, folder, sink, seed, max_steps, workers, masks_options)
+    part("segments")
+
+    sink.say("6/7  indexing the real shots among edited copies of them, and finding the copies")
     told.copies = search_copies([record.path for record in firsts.records], folder, seed)
     part("copies")
 
-    sink.say("6/7  telling the time of drawn photos, and which camera's clock is wrong")
+    sink.say("7/7  telling the time of drawn photos, and which camera's clock is wrong")
     told.times = tell_times(folder, seed)
     part("times")
-
-    sink.say("7/7  tuning an image network on the time of the shots, and segmenting them without labels")
-    told.segments = segment_shots(shots, folder, sink, seed, max_steps, workers, masks_options)
-    part("segments")
     told.write()
     return told
 
