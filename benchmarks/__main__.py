@@ -12,6 +12,8 @@ LONG = {  # many minutes to an hour: run them by name
     "embed_photos",
     "learning_curve",
     "shipped_clock",
+    "time_tie",
+    "time_training_step",
 }
 
 

@@ -6,6 +6,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from telltime.backbones.time_heads import CosineHead
 from telltime.cli.main import main
 from telltime.datasets.generated import generate
 from telltime.datasets.generated_photos import generate_photos
+from telltime.media.mask import write_mask
 from telltime.methods.tclr import ProjectionHead
 
 README = Path(__file__).parents[1] / "README.md"
@@ -42,6 +44,15 @@ SHORTER = {
         *("--workers", "0", "--set", "epochs=2"),
         *("--set", "method.reader.views=1", "--set", "method.reader.least_steps=8"),
     ],
+    "fit timet": [
+        *("--max-steps", "2", "--workers", "0", "--set", "batch_size=2"),
+        *("--set", "method.reader.size=64", "--set", "method.head=[16]"),
+    ],
+    "data generate-masks": ["--sequences", "4", "--frames", "4", "--size", "48", "64"],
+    "segment": ["--every", "24", "--side", "64"],
+    "evaluate clustering": ["--workers", "0", "--size", "64"],
+    "evaluate propagation": ["--workers", "0", "--size", "64"],
+    "evaluate dense-retrieval": ["--workers", "0", "--size", "64", "--rounds", "1"],
     "photos scan": ["--workers", "1"],
     "photos audit": ["--workers", "0"],
     "photos find": ["--workers", "0"],
@@ -73,6 +84,7 @@ def desk(tmp_path_factory):
         (desk / "MY_VIDEOS" / video.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(video, desk / "MY_VIDEOS" / video.parent.name)
     shutil.copy(videos[0], desk / "clip.mp4")
+    write_mask(desk / "first.png", np.repeat(np.uint8([[0, 1]]), 32, 1).repeat(48, 0))
     generate_photos(desk / "drawn", photos=48, days=8, places=2, size=(96, 128))
     shutil.copytree(desk / "drawn" / "photos", desk / "MY_PHOTOS")
     shutil.copy(sorted((desk / "MY_PHOTOS").iterdir())[0], desk / "photo.jpg")

@@ -67,7 +67,8 @@ def test_files_load_however_they_are_wrapped(architecture: str, wrap: str | None
     assert type(model.backbone) is NAMES[architecture]
     same = network(architecture).state_dict()
     assert all(torch.equal(value, same[key]) for key, value in model.backbone.state_dict().items())
-    assert model.clip == ClipSpec(4, 4, 224 if architecture == "X-ViT" else 32, 1.0, "rgb", (0.5,) * 3, (0.5,) * 3)
+    size, grey = 224 if architecture == "X-ViT" else 32, (0.5,) * 3
+    assert model.clip == ClipSpec(4, 4, size, 1.0, "rgb", grey, grey, "segments")
     assert "CC BY-NC 4.0" in model.meta["licence"]
     assert model.meta["kind"] == "classifier"
     assert model.reads == "class"

@@ -212,3 +212,19 @@ def test_a_few_steps_learn() -> None:
     after = step(method, batch())
     assert after.logs["class"] < before.logs["class"]
     assert after.logs["order"] < before.logs["order"]
+
+
+def test_labels_are_mixed_as_clips_are() -> None:
+    method = made(order=0.0, debias=0.0, flow=0.0)
+    items = batch(4)
+
+    def loss(share: float, **more: Any) -> torch.Tensor:
+        return step(method, items | {"mix": torch.full((4,), share, dtype=torch.float64)} | more).loss
+
+    torch.testing.assert_close(loss(1.0), step(method, items).loss)
+    swapped = {key: items[key].flip(0) for key in ("clips", "label")}
+    torch.testing.assert_close(loss(0.5), loss(0.5, **swapped))
+    known = items["label"].clone()
+    known[:2] = -1  # mixed with clips that have a label
+    assert 0 < loss(0.7, label=known) < 10
+    assert loss(0.7, label=torch.full((4,), -1)) == 0

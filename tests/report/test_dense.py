@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from telltime.report.dense import label_colours, painted_frames, sections, segmented_rows
+from telltime.report.dense import label_colours, layers, painted_frames, sections
 from telltime.report.page import Page
 
 
@@ -34,12 +34,12 @@ def test_colours_are_all_different():
 
 
 @pytest.mark.parametrize("frames", [1, 4, 9])
-def test_rows_of_strips(frames):
-    (row,) = segmented_rows([shown(frames)])
-    assert [hit.caption for hit in row.hits] == ["masks", "predicted"]
-    assert row.hits[1].detail == "50.0 %"
-    (row,) = segmented_rows([shown(frames, truth=False, score=None)])
-    assert [(hit.caption, hit.detail) for hit in row.hits] == [("predicted", "")]
+def test_layers_of_a_record(frames):
+    over, masks, predicted = layers(shown(frames))
+    assert (over.caption, masks.caption, predicted.caption) == ("a/<b>", "masks", "predicted")
+    assert predicted.detail == "50.0 %"
+    _, alone = layers(shown(frames, truth=False, score=None))
+    assert (alone.caption, alone.detail) == ("predicted", "")
 
 
 def test_a_section_of_the_page():
@@ -48,4 +48,4 @@ def test_a_section_of_the_page():
     html = page.html()
     assert "&lt;b&gt;" in html
     assert html.count("data:image/webp") == 5
-    assert "their masks in the middle" in html
+    assert html.count('class="stack"') == 2

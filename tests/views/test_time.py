@@ -16,7 +16,7 @@ from telltime.media.video import Video
 from telltime.media.write import write_video
 from telltime.views.farneback import flow_labels
 from telltime.views.rand_augment import OPERATIONS, SIGNED, argument, draw_operations, rand_augment_
-from telltime.views.time import PRESETS, Values, augment, draw, draw_window, even_windows, scaled_shape
+from telltime.views.time import PRESETS, Values, augment, draw, draw_window, even_windows, partners, scaled_shape
 from telltime.views.time_published import _ENHANCERS, pillow, rand_augmented
 from telltime.views.time_reader import TimeReader, TimeTestReader
 
@@ -108,7 +108,7 @@ def test_a_batch_is_changed_as_each_clip_alone(chunk):
     assert torch.equal(clips, before)
     for row in range(6):
         alone = augment(clips[row : row + 1], {key: value[row : row + 1] for key, value in told.items()})
-        torch.testing.assert_close(ours[row], alone[0], atol=1.01 / 255, rtol=0)  # grids of points are rounded anew
+        assert (ours[row] - alone[0]).abs().max() < 1.01 / 255  # grids of points are rounded anew
     assert torch.equal((ours * 255).round() / 255, ours)
 
 
@@ -137,6 +137,19 @@ def test_boxes_turn_grey_and_stay_inside():
     assert (share > 0.01).all()
     assert (share < 0.4).all()
     assert seen.max() == 128 / 255
+
+
+def test_mixing():
+    clips = torch.from_numpy(np.stack([pictures(2, seed, 16, 16) for seed in range(5)])).movedim(-1, -3)
+    told = draws(5, Values(operations=0, mixup=0.8), 16)
+    assert (told["mix"] >= 0.5).all()
+    assert len(told["mix"].unique()) == 5
+    plain = augment(clips, {})
+    seen = augment(clips, {"mix": told["mix"]})
+    for row, share in enumerate(told["mix"].tolist()):
+        expected = share * plain[row] + (1 - share) * partners(plain)[row]
+        assert (seen[row] - expected).abs().max() < 1e-6
+    assert "mix" not in draws(1)
 
 
 def test_the_strongest_operations_and_milder_ones():
@@ -235,8 +248,9 @@ def test_settings_that_mean_nothing():
         {"pipeline": "odd"},
         {"flow": True, "size": 30},
         {"flow": True, "values": Values(p_flip=0.5)},
+        {"flow": True, "values": Values(mixup=0.5)},
     ):
-        with pytest.raises(ValueError, match=r"at least 1|is one of|whole patches|p_flip is 0"):
+        with pytest.raises(ValueError, match=r"at least 1|is one of|whole patches|mixup are 0"):
             TimeReader(**wrong)
     for wrong in ({"views": 0}, {"scale": 0.5}, {"short": "loop"}):
         with pytest.raises(ValueError, match=r"at least 1|is one of"):

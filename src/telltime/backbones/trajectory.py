@@ -13,6 +13,9 @@ from telltime.backbones.landmarks import nystrom, orthoformer
 
 Approximation = Literal["", "orthoformer", "nystrom"]
 
+_AT_ONCE = {"cpu": 2**22}
+"""Numbers of second queries that are worked on at a time: on a processor, as many as stay near it."""
+
 
 class TrajectoryAttention(SelfAttention):
     """Attention within each frame, for every token of the clip, then over the frames; the class token sees all at once.
@@ -45,15 +48,35 @@ class TrajectoryAttention(SelfAttention):
         self.proj_q = nn.Linear(dim, dim)
         self.proj_kv = nn.Linear(dim, 2 * dim)
 
-    def forward(self, x: Tensor, norm: nn.Module | None = None, frames: int = 1) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, norm: nn.Module | None = None, frames: int = 1) -> Tensor:
         """Tokens ``[N, 1 + T * P, C]``, the class token first, then frame after frame, to as many."""
         queries, keys, values = self.projected(x, norm).chunk(3, -1)
         token = attend(queries[:, :1], keys, values, self.heads)
         found = self.found(queries[:, 1:], keys[:, 1:], values[:, 1:], frames)
-        own = found.unflatten(1, (frames, -1)).diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2).flatten(1, 2)
-        second = self.proj_q(own) * (self.dim // self.heads) ** -0.5
-        mixed = recomputed(self.along_time, second, found)
-        return self.proj(torch.cat([token, mixed], 1))
+        return self.proj(torch.cat([token, self.followed(found, frames)], 1))
+
+    def followed(self, found: Tensor, frames: int) -> Tensor:
+        """What is found in each frame, ``[N, S, T, C]``, to what comes of it over time, ``[N, S, C]``.
+
+        Done for some clips and some frames of tokens at a time, so that what is between stays small.
+        """
+        patches = found.shape[1] // frames
+        room = max(1, _AT_ONCE.get(found.device.type, 2**28) // (patches * self.heads * self.dim))
+        clips = min(room, len(found))
+        several = max(1, room // clips)
+        return torch.cat(
+            [
+                torch.cat([self._of_frames(part, i * several, patches) for i, part in enumerate(parts)], 1)
+                for parts in (some.split(several * patches, 1) for some in found.split(clips))
+            ]
+        )
+
+    def _of_frames(self, found: Tensor, first: int, patches: int) -> Tensor:
+        """The same for the tokens of some frames, of which ``first`` is the first."""
+        of_frame = found.unflatten(1, (-1, patches))
+        own = of_frame[:, :, :, first : first + of_frame.shape[1]].diagonal(dim1=1, dim2=3)
+        second = self.proj_q(own.permute(0, 3, 1, 2).flatten(1, 2)) * (self.dim // self.heads) ** -0.5
+        return recomputed(self.along_time, second, found)
 
     def found(self, queries: Tensor, keys: Tensor, values: Tensor, frames: int) -> Tensor:
         """Patches' queries, keys and values ``[N, T * P, C]`` to what is found in each frame, ``[N, T * P, T, C]``."""

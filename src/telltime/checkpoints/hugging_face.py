@@ -63,6 +63,8 @@ def read_hugging_face(folder: Path, settings: Mapping[str, Any]) -> Published:
     for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
         if isinstance(pixels.get(theirs), list) and len(pixels[theirs]) == 3:
             found.clip[ours] = tuple(float(value) for value in pixels[theirs])
+    if pixels.get("frame_sampling") in ("stride", "segments"):
+        found.clip["sampling"] = pixels["frame_sampling"]
     if "licence" in settings:
         found.meta["licence"] = str(settings["licence"])
     return found
@@ -121,6 +123,7 @@ def write_hugging_face(model: Any, folder: Path) -> Path:
         "do_normalize": True,
         "image_mean": list(clip.mean or (0.0,) * 3),
         "image_std": list(clip.std or (1.0,) * 3),
+        "frame_sampling": clip.sampling,
     }
     folder.mkdir(parents=True, exist_ok=True)
     with whole(folder / "model.safetensors") as beside:

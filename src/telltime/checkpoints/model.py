@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from telltime import __version__
 from telltime.checkpoints.build import build, build_seeded, check_fits, describe
-from telltime.checkpoints.clip_spec import ClipSpec
+from telltime.checkpoints.clip_spec import OF_TIME, ClipSpec
 from telltime.checkpoints.errors import CheckpointError
 from telltime.checkpoints.folder import read_folder, weights_hash, write_folder
 from telltime.checkpoints.folder_kind import hugging_face_settings
@@ -23,6 +22,7 @@ from telltime.checkpoints.unpickle import load_published
 from telltime.media.video import Video
 from telltime.methods.method import Embedding
 from telltime.views.readers import TestReader
+from telltime.views.time_reader import TimeTestReader
 
 __all__ = ["CheckpointError", "ClipSpec", "Model", "build", "convert", "load"]
 
@@ -128,9 +128,11 @@ class Model(nn.Module):
             video = item["clips"][item["present"]]
         return self.features(video, batch).slices.flatten(1).mean(0, keepdim=True).float().cpu()
 
-    def reader(self, positions: int = 9) -> TestReader:
+    def reader(self, positions: int = 9) -> TestReader | TimeTestReader:
         """Reads the test clips of a video as :meth:`features` takes them: in RGB, cut and resized for this network."""
         clip = self.clip
+        if clip.sampling == "segments":
+            return TimeTestReader(clip.size, clip.frames, positions, crops=1, scale=1 / clip.crop)
         return TestReader(positions, clip.size, clip.frames, clip.stride, clip.crop, order="rgb")
 
     def classify(self, clips: Tensor) -> Tensor:
@@ -182,7 +184,7 @@ class Model(nn.Module):
             "backbone": describe(self.backbone),
             "head": None if self.head is None else describe(self.head),
             "classifier": linear and {"in_features": linear.in_features, "out_features": linear.out_features},
-            "clip": asdict(self.clip),
+            "clip": self.clip.described(),
         } | ({"reads": self.reads} if self.reads != "pooled" else {})
 
 
@@ -310,8 +312,11 @@ def _recipe(path: str) -> Model:
     try:
         method = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["method"]
         arguments = method["init_args"]
-        reader = (arguments.get("reader") or {}).get("init_args", {})
-        clip = ClipSpec(**{key: reader[key] for key in ("frames", "size", "order") if key in reader})
+        source = arguments.get("reader") or {}
+        reader = (source.get("init_args") or {}) | {k: arguments[k] for k in ("mean", "std") if k in arguments}
+        known = OF_TIME if str(source.get("class_path")).endswith(".TimeReader") else {}
+        read = {key: reader[key] for key in ("frames", "size", "order", "mean", "std") if key in reader}
+        clip = ClipSpec(**known | read)
         network = arguments["backbone"]
         plain = {key: value for key, value in (network.get("init_args") or {}).items() if key != "image"}
         backbone = build_seeded(network["class_path"], plain)

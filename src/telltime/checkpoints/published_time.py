@@ -141,7 +141,7 @@ def time_parts(state: State, settings: Mapping[str, Any] | None = None) -> Trans
     authors = facebook or face
     grey, spread = (0.45, 0.225) if authors else (0.5, 0.5)
     clip = {"frames": arguments["frames"], "stride": STRIDE, "size": arguments["size"], "crop": 1.0, "order": "rgb"}
-    clip |= {"mean": (grey,) * 3, "std": (spread,) * 3}
+    clip |= {"mean": (grey,) * 3, "std": (spread,) * 3} | ({} if authors else {"sampling": "segments"})
     meta = {
         "method": architecture.lower() if authors else "time",
         "architecture": architecture,

@@ -64,7 +64,8 @@ def reading(args: argparse.Namespace, log: Path, cache: Path | None, told: "Told
     from telltime.clips.policy import BadMedia
     from telltime.tasks.measuring import Reading
 
-    log.write_text("")
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:  # else whoever shares the work sees to it
+        log.write_text("")
     policy = BadMedia(mode=args.bad_media, log=log, max_share=args.max_dropped)
     workers = min(8, cores()) if args.workers is None else args.workers
     return Reading(cache, policy, workers, args.batch, device=args.device, progress=told)

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telltime.cli import _dense, _scenes, _time, _video_retrieval
+from telltime.cli import _action, _dense, _scenes, _time, _video_retrieval
 from telltime.cli._reading import SETS, add_reading, bar, reading, share, whole_number
 
 if TYPE_CHECKING:
@@ -22,10 +22,11 @@ TASKS = (
     "video-retrieval",
     *_time.TASKS,
     "scenes",
+    *_action.TASKS,
     *_dense.TASKS,
 )
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 tasks:
   linear                 a linear classifier on fixed features; --protocol paper trains it as TCLR published it
   finetune               the whole network on the labels, by SEVERE's recipe
@@ -39,6 +40,7 @@ tasks:
   time-retrieval         are the photos nearest to one taken at its time? MODEL tells the time, or is an image tower
   scenes                 scenes of videos (--data yup, hollywood2, 360x, ucf101) from four frames; MODEL is a clock or
                          an image tower; --mode published trains as TICL's program does
+{_action.HELP}\
   clustering             do clusters of a frame's places fit its masks? per frame, clip or data set, matched one to one
   overclustering         the same with many clusters of the whole data set, each given the label it overlaps best
   linear-segmentation    masks by a linear classifier of fixed features; --preset leopart learns from random crops
@@ -60,14 +62,15 @@ examples:
   telltime evaluate time-of-day runs/clock --data photos --root MY_PHOTOS --out results/clock
   telltime evaluate time-retrieval runs/clock --data toc --root data/toc --asking leave-one-out --out results/found
   telltime evaluate scenes runs/clock --data yup --root data/yup --out results/scenes
+{_action.EXAMPLES}\
   telltime evaluate clustering runs/timet --data davis --root data/DAVIS --per clip --out results/clips
   telltime evaluate overclustering efficientnet-lite0 --data voc --root data/voc --preset leopart --out results/voc
   telltime evaluate dense-retrieval runs/timet --data voc --root data/voc --memory 1024000 --out results/places
   telltime evaluate propagation efficientnet-lite0 --data davis --root data/DAVIS --write-masks --out results/vos
 
-DIR gets result.json, report.html and dropped.jsonl, of retrieval queries.json, of time-of-day photos.json and of
-propagation objects.json too;
-features are kept in DIR/features unless --cache names a folder.
+DIR gets result.json, report.html and dropped.jsonl, of retrieval queries.json, of time-of-day photos.json, of
+propagation objects.json, of action predictions.json and scores.safetensors, of time-sensitivity time_sensitivity.json
+too; features are kept in DIR/features unless --cache names a folder.
 """
 
 
@@ -102,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _video_retrieval.add_arguments(parser)
     _time.add_arguments(parser)
     _scenes.add_arguments(parser)
+    _action.add_arguments(parser)
     _dense.add_arguments(parser)
     add_reading(parser)
     parser.add_argument("--json", action="store_true", help="print result.json instead of a table")
@@ -112,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, write the results and show them; 0 when done."""
     _check(args)
     result = _result(args)
+    if result is None:
+        return 0
     written = result.write(args.out)
 
     from telltime.report.evaluation import write_report
@@ -124,13 +130,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _result(args: argparse.Namespace) -> "Result":
+def _result(args: argparse.Namespace) -> "Result | None":
     if args.task == "video-retrieval":
         return _video_retrieval.measure(args)
     if args.task in _time.TASKS:
         return _time.measure(args, *_data(args))
     if args.task == "scenes":
         return _scenes.measure(args)
+    if args.task in _action.TASKS:
+        return _action.measure(args, *_data(args))
     if args.task in _dense.TASKS:
         return _dense.measure(args, *_data(args))
     return _on_tables(args)
@@ -170,6 +178,7 @@ def _check(args: argparse.Namespace) -> None:
     _video_retrieval.check(args)
     _time.check(args)
     _scenes.check(args)
+    _action.check(args)
     _dense.check(args)
     if args.out.exists() and not args.out.is_dir():
         args.usage_error(f"--out {args.out} is a file")

@@ -13,7 +13,7 @@ from telltime.report.dense import painted_frames
 from telltime.report.evaluation import neighbour_rows
 from telltime.report.page import Page
 from telltime.report.plots import compare, curves
-from telltime.report.strips import Row, strip
+from telltime.report.strips import strip
 from telltime.tasks.neighbours import still_frames
 
 NAMES = {
@@ -162,11 +162,10 @@ def _show_segments(page: Page, walk: Walk) -> None:
         f"{100 * found.miou[AFTER]:.1f} %, and of {100 * found.miou[BEFORE]:.1f} % with the network as it comes. "
         "For the real shots no masks are known: judge by eye.",
     )
-    rows = []
     for shot in found.shots:
-        hits = [strip(painted_frames(shot.frames, labels), name) for name, labels in shot.clusters.items()]
-        rows.append(Row(strip(shot.frames, shot.name), hits))
-    page.strips(rows)
+        layers = {shot.name: shot.frames}
+        layers |= {name: painted_frames(shot.frames, labels) for name, labels in shot.clusters.items()}
+        page.stack([strip(frames, name, height=150) for name, frames in layers.items()])
 
 
 def _clocks(times: Times) -> list[str]:

@@ -11,6 +11,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def mixed_class_loss(scores: Tensor, labels: Tensor, others: Tensor, share: Tensor, smoothing: float = 0.0) -> Tensor:
+    """:func:`class_loss` of clips that are mixed of two: by its share each label counts, if there is one.
+
+    Args:
+        scores: ``[N, K]``.
+        labels, others: int64 ``[N]``, of the clip itself and of what it is mixed with; below 0 where there is none.
+        share: ``[N]``, of the clip itself.
+    """
+    total = weight = torch.zeros_like(_wide(scores[0, 0]))
+    for told, part in ((labels, share), (others, 1 - share)):
+        rows = F.cross_entropy(
+            _wide(scores), told.clamp(min=-1), ignore_index=-1, reduction="none", label_smoothing=smoothing
+        )
+        total = total + (part * rows).sum()
+        weight = weight + (part * (told >= 0)).sum()
+    return total / torch.where(weight > 0, weight, 1)
+
+
 def class_loss(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """Smoothed cross-entropy, the mean over clips that have a label; 0 where none has.
 

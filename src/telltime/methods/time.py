@@ -18,11 +18,11 @@ from telltime.backbones.time_task_heads import TemporalHeads
 from telltime.backbones.transformer import initialise
 from telltime.backbones.xvit import XViT
 from telltime.clips.item import ItemReader
-from telltime.losses.temporal_tasks import class_loss, debias_loss, flow_loss, order_loss
+from telltime.losses.temporal_tasks import class_loss, debias_loss, flow_loss, mixed_class_loss, order_loss
 from telltime.methods.method import Batch, Embedding, Step
 from telltime.views.farneback import flow_labels
 from telltime.views.tclr import augment as of_views
-from telltime.views.time import augment
+from telltime.views.time import augment, partners
 from telltime.views.time_reader import TimeReader
 
 Triple = tuple[float, float, float]
@@ -37,12 +37,14 @@ class Views(NamedTuple):
         places: int64 ``[B, T]``, or ``[1, T]`` for all: which frames a shuffled clip has, one after the other.
         labels: int64 ``[B]``, below 0 where there is none.
         flow: int64 ``[B, T' - 1, h * w]``, directions of the patches in 0..8; ``None`` where their loss does not count.
+        share: ``[B]``, how much of a clip is its own where clips are mixed.
     """
 
     clips: Tensor
     places: Tensor
     labels: Tensor
     flow: Tensor | None = None
+    share: Tensor | None = None
 
 
 class TIME(nn.Module):
@@ -152,7 +154,8 @@ class TIME(nn.Module):
                 )
             flow = self._directions(clips) if told is None else told.to(device, non_blocking=True)
         mean, std = (clips.new_tensor(value).view(3, 1, 1, 1) for value in (self.mean, self.std))
-        return Views((clips - mean) / std, places, labels, flow)
+        share = batch["mix"].to(clips) if "mix" in batch else None
+        return Views((clips - mean) / std, places, labels, flow, share)
 
     def forward(self, views: Views) -> Step:
         """The loss of a batch.
@@ -162,7 +165,7 @@ class TIME(nn.Module):
         ``order_top1``, ``flow_top1``), and the mean probability of the likeliest class on ordered and on shuffled clips
         (``confidence``, ``confidence_shuffled``).
         """
-        clips, places, labels, flow = views
+        clips, places, labels, flow, share = views
         whole = len(clips)
         tokens, seen = self._both(clips, places)
         terms: list[Tensor] = []
@@ -174,7 +177,11 @@ class TIME(nn.Module):
 
         if self.classifier is not None:
             scores = self.classifier(seen)
-            add("class", 1.0, class_loss(scores[:whole], labels, self.smoothing))
+            if share is None:
+                loss = class_loss(scores[:whole], labels, self.smoothing)
+            else:
+                loss = mixed_class_loss(scores[:whole], labels, partners(labels), share, self.smoothing)
+            add("class", 1.0, loss)
             right = (scores[:whole].argmax(1) == labels).sum() / (labels >= 0).sum().clamp(min=1)
             logs |= {"top1": right, "confidence": _confidence(scores[:whole])}
             if len(seen) > whole:

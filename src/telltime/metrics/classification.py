@@ -1,6 +1,7 @@
 """Accuracy of class scores: of clips, of videos, by class."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch.nn.functional as F
@@ -19,6 +20,23 @@ def video_scores(logits: Tensor, present: Tensor) -> Tensor:
     """
     shares = logits.softmax(-1).masked_fill(~present[..., None], 0.0)
     return shares.sum(1) / present.sum(1, keepdim=True).clamp_min(1).to(shares.dtype)
+
+
+def fused_scores(logits: Tensor, present: Tensor, fuse: Literal["sum", "softmax", "max"] = "sum") -> Tensor:
+    """Scores of videos from those of their clips, ``[N, K]``; all zero where a video has no clip.
+
+    Args:
+        logits: float ``[N, P, K]``, ``P`` clips a video.
+        present: bool ``[N, P]``.
+        fuse: ``"sum"`` of the scores as they come, as TIME's tests publish; ``"softmax"``, the mean of class shares;
+            ``"max"`` of the scores, which as published begins at 0 and so knows nothing below it.
+    """
+    if fuse == "softmax":
+        return video_scores(logits, present)
+    if fuse not in ("sum", "max"):
+        raise ValueError(f'scores of clips are joined by "sum", "softmax" or "max", not {fuse!r}')
+    held = logits.masked_fill(~present[..., None], 0.0)
+    return held.sum(1) if fuse == "sum" else held.amax(1).clamp_min(0.0)
 
 
 def validation_loss(logits: Tensor, labels: Tensor, present: Tensor, batch: int = 48) -> float:

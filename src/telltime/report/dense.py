@@ -1,4 +1,4 @@
-"""Segmentations on the page of an evaluation: frames, their truth and what was predicted, side by side.
+"""Segmentations on the page of an evaluation: frames, their truth and what was predicted, one above the other.
 
 A dense task fills ``Result.details["segmented"]``, a list of ``{"id", "frames", "truth", "predicted", "score"}``:
 ``frames`` uint8 ``[n, 3, H, W]`` RGB, ``truth`` and ``predicted`` uint8 ``[n, h, w]`` of any size; ``truth`` and
@@ -6,46 +6,41 @@ A dense task fills ``Result.details["segmented"]``, a list of ``{"id", "frames",
 """
 
 import colorsys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from telltime.report.page import Page
-from telltime.report.strips import Row, strip
+from telltime.report.strips import Strip, strip
 
 VOID = 255
 MOST_FRAMES = 4
 _STRENGTH = 0.6
 _DIM = 0.55
-_HEIGHT = 96
+_HEIGHT = 150
 
 
 def sections(page: Page, details: Mapping[str, Any]) -> None:
     """Add the segmentations of ``details`` to a page."""
     shown = details["segmented"]
-    truth = any(one.get("truth") is not None for one in shown)
-    middle = ", their masks in the middle" if truth else ""
-    lead = f"Frames on the left{middle}, what was predicted on the right."
-    page.section("Segmentations", f"{lead} Equal colours are equal labels; the background is dim, void is white.")
-    page.strips(segmented_rows(shown))
-
-
-def segmented_rows(shown: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """A row of strips for each record."""
-    rows = []
+    page.section("Segmentations", "Equal colours are equal labels; the background is dim, void is white.")
     for one in shown:
-        frames = np.asarray(one["frames"])
-        at = np.unique(np.linspace(0, len(frames) - 1, min(MOST_FRAMES, len(frames))).round().astype(int))
-        frames, hits = frames[at], []
-        if one.get("truth") is not None:
-            painted = painted_frames(frames, np.asarray(one["truth"])[at])
-            hits.append(strip(painted, "masks", most=MOST_FRAMES, height=_HEIGHT))
-        painted = painted_frames(frames, np.asarray(one["predicted"])[at])
-        score = f"{100 * one['score']:.1f} %" if one.get("score") is not None else ""
-        hits.append(strip(painted, "predicted", score, most=MOST_FRAMES, height=_HEIGHT))
-        rows.append(Row(strip(frames, one["id"], most=MOST_FRAMES, height=_HEIGHT), hits))
-    return rows
+        page.stack(layers(one))
+
+
+def layers(one: Mapping[str, Any]) -> list[Strip]:
+    """Strips of one record: its frames, their masks where there are any, what was predicted."""
+    frames = np.asarray(one["frames"])
+    at = np.unique(np.linspace(0, len(frames) - 1, min(MOST_FRAMES, len(frames))).round().astype(int))
+    score = f"{100 * one['score']:.1f} %" if one.get("score") is not None else ""
+    said = {"masks": (one.get("truth"), ""), "predicted": (one["predicted"], score)}
+    strips = [strip(frames[at], one["id"], most=MOST_FRAMES, height=_HEIGHT)]
+    for name, (labels, detail) in said.items():
+        if labels is not None:
+            painted = painted_frames(frames[at], np.asarray(labels)[at])
+            strips.append(strip(painted, name, detail, most=MOST_FRAMES, height=_HEIGHT))
+    return strips
 
 
 def painted_frames(frames: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -22,6 +22,8 @@ A task fills these keys of ``Result.details``; every one may be absent:
     of video retrieval: see :mod:`telltime.report.video_retrieval`.
 ``reliability`` and others
     of the time of day: see :mod:`telltime.report.time_of_day`.
+``arrangements`` and others
+    of time sensitivity: see :mod:`telltime.report.time_sensitivity`.
 ``segmented``
     of dense tasks: see :mod:`telltime.report.dense`.
 ``things``
@@ -37,7 +39,7 @@ from typing import Any
 
 import numpy as np
 
-from telltime.report import dense, plots, time_of_day, video_retrieval
+from telltime.report import dense, plots, time_of_day, time_sensitivity, video_retrieval
 from telltime.report.page import Page
 from telltime.report.strips import Row, strip
 from telltime.tasks.result import Result
@@ -45,7 +47,7 @@ from telltime.tasks.result import Result
 MOST_ROWS = 16
 MOST_HITS = 8
 _SHARE = re.compile(
-    r"^(top\d+|recall@\d+(_\w+)?|R@\d+|map|map[_@].*|micro_ap.*|ap_.*|within_\w+|ece|published_within\w+|tied|miou|miou_(foreground|std)|jaccard|boundary_f|J|F|J&F|[JF]_(recall|decay)|coverage_.*|accuracy.*|.*distinctness|.*_(top\d+|accuracy|share))$"
+    r"^(top\d+|recall@\d+(_\w+)?|R@\d+|map|map[_@].*|micro_ap.*|ap_.*|within_\w+|ece|published_within\w+|tied|miou|miou_(foreground|std)|jaccard|boundary_f|J|F|J&F|[JF]_(recall|decay)|coverage_.*|accuracy.*|.*distinctness|.*_(top\d+|accuracy|share|confidence))$"
 )
 
 
@@ -79,6 +81,8 @@ def report(result: Result) -> Page:
         video_retrieval.sections(page, details, neighbour_rows)
     if details.get("reliability") is not None:
         time_of_day.sections(page, details)
+    if details.get("arrangements"):
+        time_sensitivity.sections(page, details)
     if details.get("segmented"):
         dense.sections(page, details)
     if details.get("neighbours"):
@@ -164,6 +168,7 @@ def _title(task: str) -> str:
         "neighbours": "Nearest-neighbour retrieval",
         "linear": "Linear evaluation",
         "finetune": "Fine-tuning",
+        "action": "Action recognition",
         "temporal-distinctness": "Temporal distinctness",
         "video-retrieval": "Video retrieval",
         "time-of-day": "Telling the time of day",

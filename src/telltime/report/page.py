@@ -76,6 +76,10 @@ class Page:
         """A single film strip."""
         return self._add(_strip(shown, "single"))
 
+    def stack(self, strips: Sequence[Strip]) -> Self:
+        """Film strips of the same frames, one above the other, over the whole width."""
+        return self._add(f'<div class="stack">{"".join(_strip(shown, "layer") for shown in strips)}</div>')
+
     def sheet(self, cards: Sequence[tuple[Strip, str]]) -> Self:
         """Pictures side by side, each with its words and, where it is not empty, a small ``<svg>`` drawing."""
         if wrong := [drawing for _, drawing in cards if drawing and not drawing.startswith("<svg")]:

@@ -1,4 +1,4 @@
-"""The page of ``telltime segment``: frames and what was found in them, side by side."""
+"""The page of ``telltime segment``: frames and what was found in them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

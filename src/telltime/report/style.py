@@ -47,6 +47,14 @@ figcaption {{ font-size: .875rem; margin-top: .4rem; max-width: 44rem; overflow-
 .strip i {{ font-style: normal; font-weight: 700; }}
 .query span {{ font-weight: 600; }}
 .query img {{ border-top-color: var(--ink); }}
+.stack {{ background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .85rem;
+  margin: .75rem 0; }}
+.layer {{ display: grid; grid-template-columns: 8rem 1fr; gap: 0 1rem; align-items: center; }}
+.layer img {{ grid-area: 1 / 2 / 3 / 3; width: auto; max-width: 100%; max-height: 10.5rem;
+  border-top: 0; margin: .15rem 0; }}
+.layer span {{ grid-column: 1; align-self: end; font-weight: 600; }}
+.layer small {{ grid-column: 1; align-self: start; }}
+.layer img:has(+ span:last-child) + span {{ grid-row: 1 / 3; align-self: center; }}
 .single {{ max-width: 30rem; margin: .75rem 0; }}
 .right img {{ border-top-color: var(--right); }} .right i {{ color: var(--right); }}
 .wrong img {{ border-top-color: var(--wrong); }} .wrong i {{ color: var(--wrong); }}
@@ -65,8 +73,10 @@ summary {{ cursor: pointer; color: var(--muted); }}
 @media (max-width: 40rem) {{
   main {{ padding: 1.5rem .9rem 3rem; }}
   .row {{ grid-template-columns: 1fr; }}
+  .layer {{ grid-template-columns: 1fr; }}
+  .layer img {{ grid-area: auto; }}
   .hits {{ grid-template-columns: repeat(2, 1fr); }}
   .plot {{ padding: .5rem .25rem; }}
 }}
-@media print {{ .row, .plot, .score {{ break-inside: avoid; }} }}
+@media print {{ .row, .stack, .plot, .score {{ break-inside: avoid; }} }}
 """

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,8 @@ def finetune(
     train, test = labelled(train), labelled(test)
     data = describe_data((train, test))
     tuned = copy.deepcopy(model).requires_grad_(True)
-    tuned.head = None
+    tuned.head, tuned.reads = None, "pooled"
+    tuned.meta["labels"] = list(train.classes)
     tuned.classifier = new_classifier(channels_of(tuned), len(train.classes), seed)
     reader = TrainReader(size=model.clip.size, frames=frames)
     policy = TablePolicy(reading.policy, len(train))
@@ -240,6 +242,7 @@ def finetune(
     weight, bias = (p.detach().cpu() for p in tuned.classifier.parameters())
     logits = F.linear(asked.pooled, weight, bias)
     if out is not None:
+        tuned.clip = replace(model.clip, frames=frames, crop=clips.crop, sampling="stride")
         tuned.save(out / "model")
     notes = [*partial_notes((train, test)), *class_notes(train, asked.table, "training split")]
     if epochs != EPOCHS:

@@ -107,7 +107,11 @@ def describe_data(tables: Sequence[Table]) -> dict[str, Any]:
 
 def describe_model(model: Model, name: str | None = None) -> dict[str, Any]:
     """What was measured: the name it was loaded by, its hash, and how it sees clips."""
-    return {"name": name or str(model.meta.get("name", "model")), "digest": model.digest(), "clip": vars(model.clip)}
+    return {
+        "name": name or str(model.meta.get("name", "model")),
+        "digest": model.digest(),
+        "clip": model.clip.described(),
+    }
 
 
 def partial_notes(tables: Sequence[Table]) -> list[str]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from telltime.backbones.dense import DenseEncoder
+from telltime.checkpoints.clip_spec import SPREAD
 from telltime.checkpoints.dense_model import tuned
 from telltime.checkpoints.model import ClipSpec, Model
 from telltime.clips.loader import ClipLoader
@@ -31,6 +32,7 @@ from telltime.training.progress import Board, Lines, Several, Sink
 from telltime.training.recipe import FREE_ON_RESUME, Tree, differences
 from telltime.training.run import Run
 from telltime.training.settings import Settings, Trained
+from telltime.views.time_reader import TimeReader
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -68,7 +70,9 @@ def train(resolved: Resolved, table: Table, run: Run, sink: Sink, *, board: bool
     policy = BadMedia(mode=recipe.bad_media.mode, log=run.dropped, max_share=recipe.bad_media.max_share)
     if run.main:
         policy.missing(table.missing, table.root)
-    meta = {"recipe": resolved.name, "data": table.name}
+    meta: dict[str, Any] = {"recipe": resolved.name, "data": table.name}
+    if getattr(recipe.method, "classifier", None) is not None:
+        meta["labels"] = list(table.classes)
     table, validate = _validation(recipe, table, accelerator)
     opened = _opened(recipe, table, run, policy, accelerator, sink)
     sinks = Several(sink, Lines(run.metrics), *([Board(run.folder)] if board else []))
@@ -208,8 +212,14 @@ def _save_encoder(folder: Path, method: Any, meta: dict[str, Any]) -> None:
 
 
 def _save_clip_model(reader: Any, folder: Path, method: Any, meta: dict[str, Any]) -> None:
-    clip = ClipSpec(**{name: getattr(reader, name) for name in ("frames", "size", "order") if hasattr(reader, name)})
-    Model(method.backbone, clip, head=getattr(method, "head", None), meta=meta).save(folder)
+    """What of a method stays after its training: what it says of clips itself goes before what its reader says."""
+    found: dict[str, Any] = {
+        name: getattr(reader, name) for name in ("frames", "size", "order") if hasattr(reader, name)
+    }
+    found |= SPREAD if isinstance(reader, TimeReader) else {}
+    clip = ClipSpec(**found, **{name: getattr(method, name) for name in ("mean", "std") if hasattr(method, name)})
+    parts = {name: getattr(method, name, None) for name in ("head", "classifier")}
+    Model(method.backbone, clip, **parts, meta=meta, reads=getattr(method, "reads", "pooled")).save(folder)
 
 
 def _keep_recipe(resolved: Resolved, run: Run, needs_length: bool) -> None:

@@ -38,6 +38,8 @@ class Values:
         p_erase: probability that a box of the clip turns grey.
         erase: area of the box as a share of the clip.
         erase_ratio: height over width of the box; its logarithm is drawn.
+        mixup: clips are mixed with another of their batch, by shares drawn from a beta distribution whose two numbers
+            are this; 0 for no mixing. A method has to mix the labels too (:func:`partners`).
     """
 
     operations: int = 2
@@ -49,12 +51,13 @@ class Values:
     p_erase: float = 0.0
     erase: Range = (0.02, 1 / 3)
     erase_ratio: Range = (0.3, 10 / 3)
+    mixup: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if name in ("p", "p_flip", "p_erase") and not 0 <= value <= 1:
                 raise ValueError(f"{name} is a probability from 0 to 1, not {value}")
-            if name in ("operations", "magnitude", "spread") and value < 0:
+            if name in ("operations", "magnitude", "spread", "mixup") and value < 0:
                 raise ValueError(f"{name} is at least 0, not {value}")
             if name in ("jitter", "erase", "erase_ratio"):
                 object.__setattr__(self, name, tuple(value))
@@ -106,23 +109,27 @@ def even_windows(height: int, width: int, size: int, crops: int) -> list[tuple[i
 
 
 def draw(rng: RandomState, values: Values, size: int) -> dict[str, ndarray]:
-    """What :func:`augment` does to a clip; every number is drawn whether used or not.
+    """What :func:`augment` does to a clip; every number but ``mix`` is drawn whether used or not.
 
     Returns:
         ``operations`` int64 ``[K]``, places in :data:`telltime.views.rand_augment.OPERATIONS`, -1 for none, and their
         ``arguments`` float64 ``[K]``; ``flip`` bool ``[]``; ``erase`` int64 ``[4]``, top, left, height and width of the
-        box, all 0 for none.
+        box, all 0 for none; with mixup ``mix`` float64 ``[]``, the clip's own share of what is seen, 0.5 at least.
     """
     numbers, told = draw_operations(rng, values.operations, values.p, values.magnitude, values.spread)
     flip = rng.uniform() < values.p_flip
     erased = rng.uniform() < values.p_erase
     box = _draw_box(rng, values, size)
-    return {
+    drawn = {
         "operations": np.array(numbers, dtype=np.int64),
         "arguments": np.array(told, dtype=np.float64),
         "flip": np.array(flip),
         "erase": np.array(box if erased else (0, 0, 0, 0), dtype=np.int64),
     }
+    if values.mixup:
+        share = rng.beta(values.mixup, values.mixup)
+        drawn["mix"] = np.array(max(share, 1 - share))
+    return drawn
 
 
 def _draw_box(rng: RandomState, values: Values, size: int) -> tuple[int, int, int, int]:
@@ -136,7 +143,7 @@ def _draw_box(rng: RandomState, values: Values, size: int) -> tuple[int, int, in
 
 
 def augment(clips: Tensor, draws: dict[str, Tensor], chunk: int | None = None) -> Tensor:
-    """RandAugment, mirror image, grey boxes and conversion to float, of clips already cropped.
+    """RandAugment, mirror image, grey boxes, mixing and conversion to float, of clips already cropped.
 
     Args:
         clips: uint8 ``[B, T, 3, S, S]``, on any device.
@@ -145,7 +152,7 @@ def augment(clips: Tensor, draws: dict[str, Tensor], chunk: int | None = None) -
         chunk: clips worked on at once; by default 1 on the CPU, where a clip then stays in the cache, and 64 elsewhere.
 
     Returns:
-        float32 ``[B, 3, T, S, S]`` in 0..1, no mean taken off; times 255 they are whole numbers.
+        float32 ``[B, 3, T, S, S]`` in 0..1, no mean taken off; unless mixed, whole numbers over 255.
     """
     clips_count, frames, _, height, width = clips.shape
     out = torch.empty(clips_count, 3, frames, height, width, device=clips.device)
@@ -162,7 +169,16 @@ def augment(clips: Tensor, draws: dict[str, Tensor], chunk: int | None = None) -
             for clip, (top, left, tall, wide) in enumerate(draws["erase"][rows].tolist()):
                 if tall and wide:
                     planes[:, clip, :, top : top + tall, left : left + wide] = FILL
-    return out.div_(255)
+    out.div_(255)
+    if "mix" in draws:
+        share = draws["mix"].to(out).view(-1, 1, 1, 1, 1)
+        out = torch.lerp(partners(out), out, share)
+    return out
+
+
+def partners(rows: Tensor) -> Tensor:
+    """What each row of a batch is mixed with, of the same shape: the first with the last, and so on."""
+    return rows.flip(0)
 
 
 def _mirror_(planes: Tensor, _: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def transform(
     """
     if values.operations:
         frames = rand_augmented(frames, dice, rng, values)
-    shape, top, left = draw_window(rng, values.jitter, *frames.shape[1:3], size, crop)
+    shape, top, left = draw_window(rng, values.jitter, frames.shape[1], frames.shape[2], size, crop)
     return window(torch.from_numpy(frames).movedim(-1, 1), shape, top, left, size)
 
 
@@ -94,6 +94,6 @@ def pillow(picture: Image.Image, name: str, told: float) -> Image.Image:
         return ImageOps.solarize(picture, int(told))
     if name == "solarize_add":
         return picture.point([min(255, value + int(told)) if value < 128 else value for value in range(256)] * 3)
-    return {"auto_contrast": ImageOps.autocontrast, "equalize": ImageOps.equalize, "invert": ImageOps.invert}[name](
-        picture
-    )
+    if name == "auto_contrast":
+        return ImageOps.autocontrast(picture)
+    return ImageOps.equalize(picture) if name == "equalize" else ImageOps.invert(picture)

@@ -1,5 +1,6 @@
 """How an open video becomes a clip of TIME, or all its test clips: few frames, small pixels out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from telltime.clips.segments import even_frames, random_frames
 from telltime.media.errors import TooShort
 from telltime.media.video import Video
 from telltime.views.dense import resized
-from telltime.views.geometry import crop, empty_clips, window
+from telltime.views.geometry import Window, crop, empty_clips
 from telltime.views.time import CROPS, PRESETS, Values, augment, draw, draw_window, even_windows, scaled_shape
 from telltime.views.time_published import transform
 from telltime.views.timet_reader import _standing_in, _whole
@@ -28,9 +29,9 @@ class TimeReader:
     """One clip of a video: a frame of each of ``T`` segments, one crop for all.
 
     An item holds ``clips`` uint8 ``[T, 3, S, S]``, RGB, already cropped; ``frames`` int64 ``[T]``, which of the video
-    they are; and what :func:`telltime.views.time.augment` has still to do: ``operations``, ``arguments``, ``flip`` and
-    ``erase``. With ``flow`` all but the mirror image is done here already, so that ``flow`` int64 ``[T - 1, h * w]``
-    tells the directions of the clip as it is seen.
+    they are; and what :func:`telltime.views.time.augment` has still to do: ``operations``, ``arguments``, ``flip``,
+    ``erase`` and, with mixup, ``mix``. With ``flow`` all that is done here already, so that ``flow`` int64
+    ``[T - 1, h * w]`` tells the directions of the clip as it is seen.
 
     Attributes:
         size: height and width of a clip, ``S``.
@@ -75,8 +76,10 @@ class TimeReader:
         if isinstance(self.values, str):
             object.__setattr__(self, "values", PRESETS[self.values])
         values: Any = self.values
-        if self.flow and values.p_flip:
-            raise ValueError("directions would be those of the clip before it is mirrored: with flow, p_flip is 0")
+        if self.flow and (values.p_flip or values.mixup):
+            raise ValueError(
+                "directions are told before clips are mirrored or mixed: with flow, p_flip and mixup are 0"
+            )
         if self.flow and (self.size % self.patch or self.frames < 2):
             raise ValueError(
                 f"flow takes 2 frames or more and whole patches, not {self.frames} and {self.size} / {self.patch}"
@@ -100,7 +103,7 @@ class TimeReader:
             whole = _whole(video, wanted)
             exact = transform(whole, dice, rng, values, self.size, self.crop)
             clips = exact.add(0.5).floor_().to(torch.uint8)
-            drawn = {"flip": drawn["flip"], "erase": drawn["erase"]}
+            drawn = {name: number for name, number in drawn.items() if name not in ("operations", "arguments")}
         else:
             view = draw_window(rng, values.jitter, probe.height, probe.width, self.size, self.crop)
             clips = _cropped(video, wanted[None], view[0], [view[1:]], self.size, self.antialias)[0]
@@ -176,21 +179,28 @@ def _cropped(
     """Frames ``[V, T]`` scaled to ``shape``, cut at each of ``K`` corners: uint8 ``[V * K, T, 3, size, size]``."""
     clips = empty_clips(len(wanted), len(corners), wanted.shape[1], 3, size, size)
     came = np.zeros(wanted.shape, dtype=bool)
+    probe = video.probe()
+    cuts = [_cutter(probe.height, probe.width, shape, top, left, size, antialias) for top, left in corners]
     for indices, pixels in video.passing(wanted.ravel()):
         views, places = np.nonzero(wanted == indices[0])
-        for number, (top, left) in enumerate(corners):
-            clips[views, number, places] = _cut(pixels, shape, top, left, size, antialias)
+        for number, cut in enumerate(cuts):
+            square = cut(pixels[0])
+            for view, place in zip(views, places, strict=True):
+                clips[view, number, place].copy_(square)
         came[views, places] = True
     for view in np.flatnonzero(~came.all(1)):
         clips[view] = clips[view][:, _standing_in(video, came[view])]
     return clips.flatten(0, 1)
 
 
-def _cut(pixels: Tensor, shape: tuple[int, int], top: int, left: int, size: int, antialias: bool) -> Tensor:
-    """uint8 ``[1, 3, size, size]`` of a frame scaled to ``shape``."""
-    height, width = pixels.shape[-2:]
+def _cutter(
+    height: int, width: int, shape: tuple[int, int], top: int, left: int, size: int, antialias: bool
+) -> Callable[[Tensor], Tensor]:
+    """Makes of uint8 ``[3, H, W]`` a square of it scaled to ``shape``, to be cut to whole numbers."""
     if not antialias or shape[0] >= height:
-        return window(pixels, shape, top, left, size).add_(0.5).floor_().to(torch.uint8)
+        cut = Window((height, width), shape, top, left, size)
+        return lambda picture: cut(picture).add_(0.5)
     first, last = (round(edge * height / shape[0]) for edge in (top, top + size))
     start, stop = (round(edge * width / shape[1]) for edge in (left, left + size))
-    return resized(crop(pixels, first, start, max(1, last - first), max(1, stop - start)), (size, size))
+    box = first, start, max(1, last - first), max(1, stop - start)
+    return lambda picture: resized(crop(picture[None], *box), (size, size))[0]
