@@ -8,7 +8,6 @@ HERE = Path(__file__).parent
 LONG = {  # many minutes to an hour: run them by name
     "dense_clustering",
     "dense_tuning",
-    "time_tie",
     "embed_photos",
     "learning_curve",
     "shipped_clock",
