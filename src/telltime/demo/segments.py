@@ -26,7 +26,7 @@ from telltime.views.dense import resized
 
 RECIPE = "timet"
 BEFORE, AFTER = "as it comes", "tuned on time"
-EPOCHS = 6
+EPOCHS = 4
 SIZE = 224
 """Shorter side of what is segmented, in pixels."""
 
